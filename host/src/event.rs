@@ -1,0 +1,115 @@
+//! Events as they lie in the log: plain data, no I/O.
+//!
+//! Knows nothing of handlers, components or logs. Everything is kept byte for byte: a null key
+//! is not an empty key, a tombstone is not an empty value, headers keep order and duplicates.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// One header of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The name; UTF-8 without NUL.
+    pub name: String,
+    /// `None` is Kafka's header without a value, which differs from an empty one.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Header {
+    /// A header with a text value.
+    pub fn text(name: &str, value: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), value: Some(value.into().into_bytes()) }
+    }
+}
+
+/// An event on its way into a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The topic it goes to, or was read from.
+    pub topic: Arc<str>,
+    /// Decides the partition; `None` spreads evenly.
+    pub key: Option<Vec<u8>>,
+    /// The payload; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// In order, duplicates legal.
+    pub headers: Vec<Header>,
+    /// Milliseconds since the Unix epoch; the log stamps an event that has none on arrival.
+    pub timestamp_ms: Option<i64>,
+}
+
+impl Event {
+    /// The bytes the event carries: key, value, header names and values. What limits count.
+    pub fn size(&self) -> usize {
+        let headers: usize =
+            self.headers.iter().map(|h| h.name.len() + h.value.as_ref().map_or(0, Vec::len)).sum();
+        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len) + headers
+    }
+}
+
+/// Where an event stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition, from 0. Signed because Kafka's protocol says so.
+    pub partition: i32,
+    /// The offset in the partition, from 0.
+    pub offset: i64,
+}
+
+impl fmt::Display for Position {
+    /// `topic/partition/offset`, the form of the `lockstep-source` header.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+}
+
+/// An event read from the log; its topic is `event.topic`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumed {
+    /// The event as it was written.
+    pub event: Event,
+    /// The partition it lies in.
+    pub partition: i32,
+    /// Its offset in that partition.
+    pub offset: i64,
+}
+
+impl Consumed {
+    /// Where the event lies.
+    pub fn position(&self) -> Position {
+        Position {
+            topic: Arc::clone(&self.event.topic),
+            partition: self.partition,
+            offset: self.offset,
+        }
+    }
+
+    /// The topic and partition it lies in.
+    pub fn topic_partition(&self) -> TopicPartition {
+        TopicPartition { topic: Arc::clone(&self.event.topic), partition: self.partition }
+    }
+}
+
+/// One partition of one topic: the unit of order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition, from 0.
+    pub partition: i32,
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// Milliseconds since the Unix epoch, by the system's clock.
+pub fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}

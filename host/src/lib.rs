@@ -1,0 +1,10 @@
+//! Lockstep: a serverless-style host for WebAssembly event handlers on Kafka.
+//!
+//! Outputs, dead letters and offsets move in lockstep: one batch of events is one transaction.
+//! The README of the project explains the parts and the invariants between them.
+
+pub mod event;
+pub mod handler;
+pub mod log;
+pub mod retry;
+pub mod topic;

@@ -1,0 +1,174 @@
+//! What a session has read and not yet committed, in memory.
+//!
+//! Both logs keep the same bookkeeping: events to hand over next, and partitions that wait for
+//! a retry with the events behind it. Dropping a partition forgets it entirely. No I/O.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use super::{Batch, BatchBounds};
+use crate::event::{Consumed, TopicPartition};
+
+/// Events read but not committed.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    ready: VecDeque<Consumed>,
+    held: HashMap<TopicPartition, Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    /// When the partition goes on; `None`: not before a restart.
+    due: Option<Instant>,
+    events: VecDeque<Consumed>,
+}
+
+impl Backlog {
+    /// Adds an event read from the log, behind the others.
+    pub(super) fn push(&mut self, event: Consumed) {
+        if !self.held.is_empty()
+            && let Some(held) = self.held.get_mut(&event.topic_partition())
+        {
+            held.events.push_back(event);
+        } else {
+            self.ready.push_back(event);
+        }
+    }
+
+    /// Puts events back in front, in order: they were handed over and are not done.
+    pub(super) fn restore(&mut self, events: Vec<Consumed>) {
+        for event in events.into_iter().rev() {
+            match self.held.get_mut(&event.topic_partition()) {
+                Some(held) => held.events.push_front(event),
+                None => self.ready.push_front(event),
+            }
+        }
+    }
+
+    /// Holds a partition until `due`. What is ready of it waits too.
+    pub(super) fn hold(&mut self, at: TopicPartition, due: Option<Instant>) {
+        let (waiting, ready) =
+            self.ready.drain(..).partition(|event| event.topic_partition() == at);
+        self.ready = ready;
+        let held = self.held.entry(at).or_insert_with(|| Held { due, events: VecDeque::default() });
+        held.due = due;
+        held.events.extend::<VecDeque<_>>(waiting);
+    }
+
+    /// Ends the holds that are due and names their partitions.
+    pub(super) fn release_due(&mut self, now: Instant) -> Vec<TopicPartition> {
+        let due: Vec<_> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.due.is_some_and(|due| due <= now))
+            .map(|(at, _)| at.clone())
+            .collect();
+        for at in &due {
+            if let Some(held) = self.held.remove(at) {
+                self.restore(held.events.into());
+            }
+        }
+        due
+    }
+
+    /// When the next hold ends.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.held.values().filter_map(|held| held.due).min()
+    }
+
+    /// Forgets the partitions for which `gone` is true, held or not.
+    pub(super) fn forget(&mut self, gone: impl Fn(&TopicPartition) -> bool) {
+        self.ready.retain(|event| !gone(&event.topic_partition()));
+        self.held.retain(|at, _| !gone(at));
+    }
+
+    /// Whether the partition waits.
+    pub(super) fn is_held(&self, at: &TopicPartition) -> bool {
+        self.held.contains_key(at)
+    }
+
+    /// Whether nothing is ready.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// Number of events ready.
+    pub(super) fn len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Takes the next batch within its bounds, at least one event when one is ready.
+    pub(super) fn take(&mut self, bounds: BatchBounds) -> Batch {
+        let mut bytes = 0;
+        let mut count = 0;
+        for event in self.ready.iter().take(bounds.events.max(1)) {
+            bytes += event.event.size();
+            if count > 0 && bytes > bounds.bytes {
+                break;
+            }
+            count += 1;
+        }
+        Batch::new(self.ready.drain(..count).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::event::Event;
+
+    fn consumed(partition: i32, offset: i64) -> Consumed {
+        let event = Event {
+            topic: "t".into(),
+            key: None,
+            value: Some(vec![0; 10]),
+            headers: vec![],
+            timestamp_ms: None,
+        };
+        Consumed { event, partition, offset }
+    }
+
+    fn offsets(batch: &Batch) -> Vec<i64> {
+        batch.events().iter().map(|e| e.offset).collect()
+    }
+
+    const WIDE: BatchBounds = BatchBounds { events: 100, bytes: 10_000 };
+
+    #[test]
+    fn a_held_partition_comes_back_in_order_and_first() {
+        let now = Instant::now();
+        let mut backlog = Backlog::default();
+        for (partition, offset) in [(0, 1), (1, 10), (0, 2)] {
+            backlog.push(consumed(partition, offset));
+        }
+        let at = consumed(0, 0).topic_partition();
+        backlog.hold(at.clone(), Some(now));
+        backlog.push(consumed(0, 3));
+        backlog.restore(vec![consumed(0, 0)]);
+        assert_eq!(offsets(&backlog.take(WIDE)), [10]);
+        assert_eq!(backlog.release_due(now), [at]);
+        assert_eq!(offsets(&backlog.take(WIDE)), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_hold_without_end_is_never_due_and_is_forgotten_with_its_partition() {
+        let mut backlog = Backlog::default();
+        let at = consumed(0, 0).topic_partition();
+        backlog.push(consumed(0, 1));
+        backlog.hold(at.clone(), None);
+        assert!(backlog.release_due(Instant::now() + Duration::from_secs(1_000)).is_empty());
+        backlog.forget(|gone| *gone == at);
+        assert!(!backlog.is_held(&at));
+    }
+
+    #[test]
+    fn a_batch_ends_at_its_bounds_and_one_event_always_fits() {
+        let mut backlog = Backlog::default();
+        (0..5).for_each(|offset| backlog.push(consumed(0, offset)));
+        assert_eq!(offsets(&backlog.take(BatchBounds { events: 2, bytes: 10_000 })), [0, 1]);
+        assert_eq!(offsets(&backlog.take(BatchBounds { events: 9, bytes: 1 })), [2]);
+        assert_eq!(offsets(&backlog.take(BatchBounds { events: 9, bytes: 20 })), [3, 4]);
+    }
+}

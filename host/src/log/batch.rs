@@ -1,0 +1,202 @@
+//! A batch and what it became: one batch is one transaction.
+//!
+//! An offset is never passed by hand. An [`Outcome`] owns its batch, walks through it in order
+//! and records for each event that it is done, or that its partition has to wait; the session
+//! derives the offsets from that. Pure bookkeeping, no I/O.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use crate::event::{Consumed, Event, TopicPartition};
+
+/// What one poll handed over.
+#[derive(Debug, Default)]
+pub struct Batch {
+    events: Vec<Consumed>,
+}
+
+impl Batch {
+    /// A batch of these events; those of one partition stand in the order of their offsets.
+    pub fn new(events: Vec<Consumed>) -> Self {
+        Self { events }
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The events, in order.
+    pub fn events(&self) -> &[Consumed] {
+        &self.events
+    }
+}
+
+/// What a batch became, filled event by event.
+#[derive(Debug)]
+pub struct Outcome {
+    events: Vec<Consumed>,
+    done: Vec<bool>,
+    cursor: usize,
+    produced: Vec<Produced>,
+    holds: HashMap<TopicPartition, Option<Instant>>,
+}
+
+/// An event to be written, and the input that it came from.
+#[derive(Debug)]
+pub struct Produced {
+    /// An output or a dead letter.
+    pub event: Event,
+    /// Index of its input in [`Decision::done`].
+    pub input: usize,
+}
+
+/// An outcome as a session needs it.
+#[derive(Debug)]
+pub struct Decision {
+    /// Outputs and dead letters, in the order of their inputs.
+    pub produced: Vec<Produced>,
+    /// For each partition with progress: the offset of its next event to process.
+    pub offsets: BTreeMap<TopicPartition, i64>,
+    /// The inputs that are done; to be replayed when the transaction fails.
+    pub done: Vec<Consumed>,
+    /// The inputs that are not done, in order: they come first at the next poll.
+    pub rest: Vec<Consumed>,
+    /// Partitions that wait, and until when; `None` waits for a restart.
+    pub holds: HashMap<TopicPartition, Option<Instant>>,
+}
+
+impl Outcome {
+    /// Begins with nothing done.
+    pub fn new(batch: Batch) -> Self {
+        Self {
+            done: vec![false; batch.events.len()],
+            events: batch.events,
+            cursor: 0,
+            produced: Vec::new(),
+            holds: HashMap::new(),
+        }
+    }
+
+    /// The next event to handle: the first one that is not done and whose partition is not held.
+    pub fn current(&mut self) -> Option<&Consumed> {
+        if !self.holds.is_empty() {
+            while let Some(event) = self.events.get(self.cursor) {
+                if !self.holds.contains_key(&event.topic_partition()) {
+                    break;
+                }
+                self.cursor += 1;
+            }
+        }
+        self.events.get(self.cursor)
+    }
+
+    /// The current event is done and became these events; none filters it out.
+    pub fn complete(&mut self, produced: impl IntoIterator<Item = Event>) {
+        let Some(done) = self.done.get_mut(self.cursor) else { return };
+        *done = true;
+        let input = self.cursor;
+        self.produced.extend(produced.into_iter().map(|event| Produced { event, input }));
+        self.cursor += 1;
+    }
+
+    /// The current event is not done: its partition waits until `due`, or for a restart.
+    pub fn hold(&mut self, due: Option<Instant>) {
+        if let Some(event) = self.events.get(self.cursor) {
+            self.holds.insert(event.topic_partition(), due);
+            self.cursor += 1;
+        }
+    }
+
+    /// Number of events done so far.
+    pub fn completed(&self) -> usize {
+        self.done.iter().filter(|done| **done).count()
+    }
+
+    /// What the session writes, and what it keeps for later.
+    pub fn decide(self) -> Decision {
+        let mut offsets = BTreeMap::new();
+        let (mut done, mut rest) = (Vec::with_capacity(self.events.len()), Vec::new());
+        let mut place = Vec::with_capacity(self.events.len());
+        for (event, is_done) in self.events.into_iter().zip(&self.done) {
+            place.push(done.len());
+            if *is_done {
+                // Few partitions, long runs: look before building a key.
+                match offsets.iter_mut().find(|(at, _): &(&TopicPartition, _)| {
+                    at.partition == event.partition && at.topic == event.event.topic
+                }) {
+                    Some((_, next)) => *next = event.offset + 1,
+                    None => {
+                        offsets.insert(event.topic_partition(), event.offset + 1);
+                    }
+                }
+                done.push(event);
+            } else {
+                rest.push(event);
+            }
+        }
+        let mut produced = self.produced;
+        for item in &mut produced {
+            item.input = place[item.input];
+        }
+        Decision { produced, offsets, done, rest, holds: self.holds }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn consumed(partition: i32, offset: i64) -> Consumed {
+        let event = Event {
+            topic: "t".into(),
+            key: None,
+            value: None,
+            headers: vec![],
+            timestamp_ms: None,
+        };
+        Consumed { event, partition, offset }
+    }
+
+    fn output() -> Event {
+        Event { topic: "o".into(), key: None, value: None, headers: vec![], timestamp_ms: None }
+    }
+
+    #[test]
+    fn a_held_partition_stops_at_its_event_and_the_others_go_on() {
+        let batch = Batch::new(vec![
+            consumed(0, 5),
+            consumed(1, 7),
+            consumed(0, 6),
+            consumed(1, 9),
+            consumed(0, 8),
+        ]);
+        let mut outcome = Outcome::new(batch);
+        outcome.complete([output()]);
+        outcome.complete([]);
+        assert_eq!(outcome.current().map(|e| e.offset), Some(6));
+        outcome.hold(None);
+        assert_eq!(outcome.current().map(|e| e.offset), Some(9));
+        outcome.complete([output(), output()]);
+        assert_eq!(outcome.current(), None, "8 is behind the held event");
+
+        let decision = outcome.decide();
+        let next: Vec<_> = decision.offsets.iter().map(|(at, o)| (at.partition, *o)).collect();
+        assert_eq!(next, [(0, 6), (1, 10)]);
+        assert_eq!(decision.rest.iter().map(|e| e.offset).collect::<Vec<_>>(), [6, 8]);
+        let inputs: Vec<_> =
+            decision.produced.iter().map(|p| decision.done[p.input].offset).collect();
+        assert_eq!(inputs, [5, 9, 9]);
+        assert_eq!(decision.holds.len(), 1);
+    }
+
+    #[test]
+    fn what_was_not_reached_is_left_for_the_next_poll() {
+        let mut outcome = Outcome::new(Batch::new(vec![consumed(0, 1), consumed(0, 2)]));
+        outcome.complete([]);
+        assert_eq!(outcome.completed(), 1);
+        let decision = outcome.decide();
+        assert_eq!(decision.offsets.values().copied().collect::<Vec<_>>(), [2]);
+        assert_eq!(decision.rest.len(), 1);
+    }
+}
