@@ -1,1 +1,88 @@
+//! The log on a Kafka cluster, through rdkafka.
+//!
+//! Promises what [`crate::log`] promises, with Kafka's transactions: a session is one consumer
+//! and two transactional producers used in turn (KIP-98, KIP-447). Any librdkafka property
+//! passes through from the configuration. Nothing outside this module names rdkafka, and no
+//! message that leaves it holds a secret.
 
+mod admin;
+mod append;
+mod client;
+mod consumer;
+mod error;
+mod producer;
+mod reader;
+mod record;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::{Admin, AppendError, Log, ReadFrom, Reader, Receipt, Session, Subscription};
+use crate::config::KafkaConfig;
+use crate::event::Event;
+use admin::KafkaAdmin;
+use append::Appender;
+use client::Clients;
+use reader::KafkaReader;
+use session::KafkaSession;
+
+/// Who this process is within the fleet. Part of every transactional id, so it has to be stable
+/// across restarts and unique among live hosts.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The fleet.
+    pub cluster_id: String,
+    /// The host within the fleet.
+    pub host_id: String,
+}
+
+/// The log on a Kafka cluster.
+pub struct KafkaLog {
+    clients: Arc<Clients>,
+    identity: Identity,
+    appender: Appender,
+    admin: KafkaAdmin,
+}
+
+impl KafkaLog {
+    /// Makes the clients. Brokers need not be up: librdkafka connects in the background and
+    /// keeps trying. Fails on a property that librdkafka does not know or take.
+    pub fn connect(config: &KafkaConfig, identity: &Identity) -> anyhow::Result<Self> {
+        let clients = Arc::new(Clients::new(config.clone()));
+        clients.check_consumer_properties().context("wrong Kafka consumer property")?;
+        let appender = Appender::new(&clients).context("wrong Kafka producer property")?;
+        let admin = KafkaAdmin::new(Arc::clone(&clients))?;
+        Ok(Self { clients, identity: identity.clone(), appender, admin })
+    }
+}
+
+impl Log for KafkaLog {
+    fn describe(&self) -> String {
+        format!("Kafka at {}", self.clients.config().brokers())
+    }
+
+    fn append(&self, event: Event, partition: Option<i32>) -> Result<Receipt, AppendError> {
+        self.appender.append(&event, partition)
+    }
+
+    fn session(&self, subscription: &Subscription) -> anyhow::Result<Box<dyn Session>> {
+        Ok(Box::new(KafkaSession::open(&self.clients, &self.identity, subscription)?))
+    }
+
+    fn reader(&self, topic: &str, start: ReadFrom) -> anyhow::Result<Box<dyn Reader>> {
+        Ok(Box::new(KafkaReader::open(&self.clients, topic, start)?))
+    }
+
+    fn admin(&self) -> &dyn Admin {
+        &self.admin
+    }
+
+    fn ping(&self, timeout: Duration) -> anyhow::Result<()> {
+        self.appender
+            .ping(timeout)
+            .with_context(|| format!("{} does not answer", self.describe()))
+    }
+}

@@ -1,0 +1,108 @@
+//! Appends outside any transaction: what HTTP ingest and `lockstep produce` use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{NoCustomPartitioner, Producer, ProducerContext, ThreadedProducer};
+
+use super::client::{Clients, Redacting};
+use super::record::record;
+use crate::event::{Event, Position};
+use crate::log::{AppendError, Completer, Receipt};
+
+/// An idempotent producer with `acks=all`.
+pub(super) struct Appender {
+    clients: Arc<Clients>,
+    producer: ThreadedProducer<Answers>,
+}
+
+impl Appender {
+    pub(super) fn new(clients: &Arc<Clients>) -> anyhow::Result<Self> {
+        let mut config = clients.producer();
+        if config.get("message.timeout.ms").is_none() {
+            // A client of the ingest waits for so long before it hears that the log is away.
+            config.set("message.timeout.ms", "10000");
+        }
+        let producer = config
+            .create_with_context(Answers { shared: clients.context() })
+            .map_err(|e| clients.error(&e))?;
+        Ok(Self { clients: Arc::clone(clients), producer })
+    }
+
+    pub(super) fn append(
+        &self,
+        event: &Event,
+        partition: Option<i32>,
+    ) -> Result<Receipt, AppendError> {
+        let (completer, receipt) = Receipt::pair();
+        let mut record = record(event, Box::new(completer));
+        record.partition = partition;
+        match self.producer.send(record) {
+            Ok(()) => Ok(receipt),
+            Err((error, _)) => Err(append_error(&error, &event.topic)),
+        }
+    }
+
+    pub(super) fn ping(&self, timeout: Duration) -> anyhow::Result<()> {
+        let metadata = self.producer.client().fetch_metadata(None, timeout);
+        metadata.map(drop).map_err(|e| self.clients.error(&e))
+    }
+}
+
+/// Completes receipts as deliveries are reported.
+struct Answers {
+    shared: Redacting,
+}
+
+impl ClientContext for Answers {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.shared.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.shared.error(error, reason);
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Answers {
+    type DeliveryOpaque = Box<Completer>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, completer: Box<Completer>) {
+        completer.complete(match result {
+            Ok(message) => Ok(Position {
+                topic: message.topic().into(),
+                partition: message.partition(),
+                offset: message.offset(),
+            }),
+            Err((error, message)) => Err(append_error(error, message.topic())),
+        });
+    }
+}
+
+fn append_error(error: &KafkaError, topic: &str) -> AppendError {
+    let text = error.rdkafka_error_code().map_or(error.to_string(), |code| code.to_string());
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::QueueFull) => AppendError::QueueFull,
+        Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+            AppendError::UnknownTopic(topic.to_owned())
+        }
+        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
+            AppendError::TooLarge(format!("topic {topic:?} takes no event of this size"))
+        }
+        Some(RDKafkaErrorCode::UnknownPartition) => {
+            AppendError::Refused(format!("topic {topic:?} has no such partition"))
+        }
+        Some(
+            RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::InvalidRecord
+            | RDKafkaErrorCode::InvalidTimestamp
+            | RDKafkaErrorCode::InvalidTopic
+            | RDKafkaErrorCode::PolicyViolation,
+        ) => AppendError::Refused(text),
+        _ => AppendError::Unavailable(text),
+    }
+}

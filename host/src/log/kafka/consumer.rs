@@ -1,0 +1,210 @@
+//! The consumer of a session: reads, follows rebalances, pauses partitions.
+//!
+//! No transaction is open while the consumer is polled, so a revoked partition needs nothing
+//! but to be forgotten before the next batch is handed over.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{
+    BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance,
+};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::{Clients, Redacting};
+use super::record::{TopicNames, consumed};
+use crate::event::{Consumed, TopicPartition};
+use crate::log::{Start, Subscription};
+
+/// What one look at the consumer's queue gave.
+pub(super) enum Polled {
+    /// An event.
+    Event(Consumed),
+    /// Nothing is ready, or only something that is not an event was.
+    Nothing,
+}
+
+/// A member of a consumer group.
+pub(super) struct GroupConsumer {
+    clients: Arc<Clients>,
+    consumer: BaseConsumer<Rebalances>,
+    topics: TopicNames,
+    group: String,
+}
+
+impl GroupConsumer {
+    /// Joins the group.
+    pub(super) fn open(clients: &Arc<Clients>, subscription: &Subscription) -> anyhow::Result<Self> {
+        let mut config = clients.consumer(&subscription.group);
+        config.set(
+            "auto.offset.reset",
+            match subscription.start {
+                Start::Earliest => "earliest",
+                Start::Latest => "latest",
+            },
+        );
+        let consumer: BaseConsumer<Rebalances> = config
+            .create_with_context(Rebalances {
+                shared: clients.context(),
+                group: subscription.group.clone(),
+                revoked: Mutex::default(),
+            })
+            .map_err(|e| clients.error(&e))?;
+        let topics: Vec<&str> = subscription.topics.iter().map(|topic| &**topic).collect();
+        consumer
+            .subscribe(&topics)
+            .map_err(|e| clients.error(&e))
+            .with_context(|| format!("failed to subscribe to {topics:?}"))?;
+        Ok(Self {
+            clients: Arc::clone(clients),
+            consumer,
+            topics: TopicNames::new(subscription.topics.clone()),
+            group: subscription.group.clone(),
+        })
+    }
+
+    /// Looks at the queue, waiting up to `wait`. Must be called often even if no event is
+    /// wanted: rebalances run here.
+    pub(super) fn poll(&mut self, wait: Duration) -> anyhow::Result<Polled> {
+        match self.consumer.poll(wait) {
+            None => Ok(Polled::Nothing),
+            Some(Ok(message)) => Ok(Polled::Event(consumed(&message, &mut self.topics))),
+            Some(Err(error)) => {
+                self.judge(&error)?;
+                Ok(Polled::Nothing)
+            }
+        }
+    }
+
+    /// The partitions revoked since the last call.
+    pub(super) fn take_revoked(&self) -> HashSet<TopicPartition> {
+        std::mem::take(&mut *lock(&self.consumer.context().revoked))
+    }
+
+    /// The consumer's current generation, which fences its transactions (KIP-447).
+    pub(super) fn group_metadata(&self) -> anyhow::Result<ConsumerGroupMetadata> {
+        self.consumer
+            .group_metadata()
+            .with_context(|| format!("group {:?} has no metadata", self.group))
+    }
+
+    /// Stops fetching these partitions; polling goes on.
+    pub(super) fn pause(&self, partitions: &[TopicPartition]) -> anyhow::Result<()> {
+        let list = list(partitions.iter().map(|at| (at, Offset::Invalid)))?;
+        self.consumer.pause(&list).context("failed to pause partitions")
+    }
+
+    /// Fetches these partitions again.
+    pub(super) fn resume(&self, partitions: &[TopicPartition]) -> anyhow::Result<()> {
+        let list = list(partitions.iter().map(|at| (at, Offset::Invalid)))?;
+        self.consumer.resume(&list).context("failed to resume partitions")
+    }
+
+    /// Which errors end the session: those after which the consumer never reads again.
+    fn judge(&self, error: &KafkaError) -> anyhow::Result<()> {
+        let text = self.clients.error(error);
+        let group = &self.group;
+        match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::GroupAuthorizationFailed
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::InconsistentGroupProtocol
+                | RDKafkaErrorCode::InvalidSessionTimeout
+                | RDKafkaErrorCode::SaslAuthenticationFailed,
+            ) => Err(text.context(format!("group {group:?} cannot read"))),
+            Some(RDKafkaErrorCode::Fatal) => {
+                Err(text.context(format!("the consumer of group {group:?} is finished")))
+            }
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                Err(text.context(format!("the consumer of group {group:?} is finished")))
+            }
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::PollExceeded) => {
+                tracing::warn!(%group, "{text}");
+                Ok(())
+            }
+            // Lost brokers and the like: librdkafka goes on by itself.
+            _ => {
+                tracing::debug!(%group, "{text}");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A librdkafka list of partitions with offsets.
+pub(super) fn list<'a>(
+    partitions: impl IntoIterator<Item = (&'a TopicPartition, Offset)>,
+) -> anyhow::Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (at, offset) in partitions {
+        list.add_partition_offset(&at.topic, at.partition, offset)
+            .with_context(|| format!("failed to name partition {at}"))?;
+    }
+    Ok(list)
+}
+
+/// Notes what rebalances take away.
+struct Rebalances {
+    shared: Redacting,
+    group: String,
+    revoked: Mutex<HashSet<TopicPartition>>,
+}
+
+impl ClientContext for Rebalances {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.shared.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.shared.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Rebalances {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let group = &self.group;
+        match rebalance {
+            Rebalance::Revoke(partitions) => {
+                let lost = consumer.assignment_lost();
+                tracing::info!(%group, lost, partitions = %names(partitions), "partitions revoked");
+                lock(&self.revoked).extend(partitions.elements().iter().map(|element| {
+                    TopicPartition {
+                        topic: element.topic().into(),
+                        partition: element.partition(),
+                    }
+                }));
+            }
+            Rebalance::Assign(partitions) => {
+                tracing::info!(%group, partitions = %names(partitions), "partitions assigned");
+            }
+            Rebalance::Error(error) => tracing::warn!(%group, %error, "rebalance failed"),
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        // A partition that was paused when it left must not come back paused.
+        if let Rebalance::Assign(partitions) = rebalance
+            && let Err(error) = consumer.resume(partitions)
+        {
+            tracing::warn!(group = %self.group, %error, "failed to resume assigned partitions");
+        }
+    }
+}
+
+fn names(partitions: &TopicPartitionList) -> String {
+    let names: Vec<_> = partitions
+        .elements()
+        .iter()
+        .map(|element| format!("{}/{}", element.topic(), element.partition()))
+        .collect();
+    names.join(" ")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,251 @@
+//! One transactional producer: begins lazily, writes, adds offsets, commits or aborts.
+//!
+//! Knows nothing of handlers or of what the events mean. The waits are bounded: what does not
+//! end in time is an unknown outcome, and the producer is not used again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{NoCustomPartitioner, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::TopicPartitionList;
+
+use super::client::{Clients, Redacting};
+use super::error::{Class, class, fenced, refuses_record};
+use super::record::record;
+use crate::log::Produced;
+
+/// One blocking call to librdkafka; retriable ones are repeated until [`CALL_LIMIT`].
+const CALL: Duration = Duration::from_secs(5);
+/// After this a call that was repeated counts as hanging.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why a transaction was not committed.
+pub(super) enum Failed {
+    /// It can be aborted and tried again.
+    Abort(String),
+    /// These inputs' records are refused; abort. Indices into the decision's `done`.
+    Refused(Vec<usize>, String),
+    /// The producer is finished, or the outcome is unknown.
+    Fatal(anyhow::Error),
+}
+
+/// A transactional producer.
+pub(super) struct TransactionalProducer {
+    clients: Arc<Clients>,
+    id: String,
+    producer: ThreadedProducer<Deliveries>,
+}
+
+impl TransactionalProducer {
+    /// Makes the producer and waits for the broker to decide what an earlier owner of the id
+    /// left open.
+    pub(super) fn open(clients: &Arc<Clients>, id: String) -> anyhow::Result<Self> {
+        let producer = clients
+            .transactional_producer(&id)
+            .create_with_context(Deliveries::new(clients.context()))
+            .map_err(|e| clients.error(&e))?;
+        let this = Self { clients: Arc::clone(clients), id, producer };
+        this.producer
+            .init_transactions(CALL)
+            .map_err(|e| this.explain(&e))
+            .with_context(|| format!("failed to initialise transactional id {:?}", this.id))?;
+        Ok(this)
+    }
+
+    /// Writes the records and the offsets in one transaction.
+    pub(super) fn transact(
+        &self,
+        produced: &[Produced],
+        offsets: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), Failed> {
+        self.producer.context().clear();
+        self.producer.begin_transaction().map_err(|e| self.failed(&e, "begin"))?;
+        for item in produced {
+            self.send(item)?;
+        }
+        let sent = self.repeat("send offsets", || {
+            self.producer.send_offsets_to_transaction(offsets, group, CALL)
+        });
+        let drained = self.drain();
+        self.refused()?;
+        sent?;
+        drained?;
+        self.repeat("commit", || self.producer.commit_transaction(CALL))
+    }
+
+    /// Ends the open transaction without a trace. `Err` means that the producer is finished.
+    pub(super) fn abort(&self) -> anyhow::Result<()> {
+        match self.repeat("abort", || self.producer.abort_transaction(CALL)) {
+            Ok(()) => Ok(()),
+            Err(Failed::Abort(reason) | Failed::Refused(_, reason)) => {
+                bail!("failed to abort the transaction of {:?}: {reason}", self.id)
+            }
+            Err(Failed::Fatal(error)) => Err(error),
+        }
+    }
+
+    /// Hands one record to librdkafka, waiting while its queue is full.
+    fn send(&self, item: &Produced) -> Result<(), Failed> {
+        let begun = Instant::now();
+        let mut next = record(&item.event, item.input);
+        loop {
+            match self.producer.send(next) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if begun.elapsed() < CALL_LIMIT =>
+                {
+                    next = back;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err((error, _)) => {
+                    let code = error.rdkafka_error_code();
+                    if code.is_some_and(refuses_record) {
+                        return Err(Failed::Refused(vec![item.input], self.text(&error)));
+                    }
+                    self.refused()?;
+                    let reason =
+                        format!("topic {:?}: {}", item.event.topic, self.text(&error));
+                    return Err(match code {
+                        Some(RDKafkaErrorCode::Fatal) => {
+                            Failed::Fatal(anyhow::anyhow!("failed to write to {reason}"))
+                        }
+                        _ => Failed::Abort(reason),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Waits until every record was acknowledged or has failed. librdkafka's own flush in
+    /// `commit_transaction` would take at least 100 ms.
+    fn drain(&self) -> Result<(), Failed> {
+        let begun = Instant::now();
+        while self.producer.in_flight_count() > 0 {
+            if begun.elapsed() > CALL_LIMIT {
+                return Err(Failed::Fatal(anyhow::anyhow!(
+                    "{} records were not acknowledged within {CALL_LIMIT:?}",
+                    self.producer.in_flight_count()
+                )));
+            }
+            let pause = if begun.elapsed() < Duration::from_millis(2) { 50 } else { 200 };
+            std::thread::sleep(Duration::from_micros(pause));
+        }
+        match self.producer.context().first_failure() {
+            Some(code) => Err(Failed::Abort(format!("a record was not written: {code}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The inputs whose records the broker refused, if any.
+    fn refused(&self) -> Result<(), Failed> {
+        let (inputs, code) = self.producer.context().refused();
+        match code {
+            Some(code) => Err(Failed::Refused(inputs, code.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a call that librdkafka lets us repeat with the same arguments.
+    fn repeat(&self, what: &str, call: impl Fn() -> KafkaResult<()>) -> Result<(), Failed> {
+        let begun = Instant::now();
+        loop {
+            let Err(error) = call() else { return Ok(()) };
+            if class(&error) != Class::Retry || begun.elapsed() > CALL_LIMIT {
+                return Err(self.failed(&error, what));
+            }
+        }
+    }
+
+    fn failed(&self, error: &KafkaError, what: &str) -> Failed {
+        match class(error) {
+            Class::Abort => Failed::Abort(format!("{what}: {}", self.text(error))),
+            Class::Fatal | Class::Retry => {
+                Failed::Fatal(self.explain(error).context(format!("failed to {what}")))
+            }
+        }
+    }
+
+    fn explain(&self, error: &KafkaError) -> anyhow::Error {
+        let text = self.text(error);
+        if fenced(error) {
+            anyhow::anyhow!(
+                "transactional id {:?} was fenced ({text}): either the transaction took longer \
+                 than transaction.timeout.ms, or another host runs with the same cluster_id and \
+                 host_id; every host needs a host_id of its own",
+                self.id
+            )
+        } else {
+            anyhow::anyhow!(text)
+        }
+    }
+
+    fn text(&self, error: &KafkaError) -> String {
+        self.clients.error(error).to_string()
+    }
+}
+
+/// Collects failed deliveries. With `delivery.report.only.error` there are no others.
+struct Deliveries {
+    shared: Redacting,
+    failures: Mutex<HashMap<usize, RDKafkaErrorCode>>,
+}
+
+impl Deliveries {
+    fn new(shared: Redacting) -> Self {
+        Self { shared, failures: Mutex::default() }
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<usize, RDKafkaErrorCode>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clear(&self) {
+        self.failures().clear();
+    }
+
+    fn first_failure(&self) -> Option<RDKafkaErrorCode> {
+        self.failures().values().next().copied()
+    }
+
+    fn refused(&self) -> (Vec<usize>, Option<RDKafkaErrorCode>) {
+        let failures = self.failures();
+        let mut refused = failures.iter().filter(|(_, code)| refuses_record(**code)).peekable();
+        let code = refused.peek().map(|(_, code)| **code);
+        (refused.map(|(input, _)| *input).collect(), code)
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.shared.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.shared.error(error, reason);
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Deliveries {
+    /// The index of the input that the record came from.
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, input: usize) {
+        if let Err((error, _)) = result {
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+            let mut failures = self.failures();
+            // A refusal says more than the purge of its siblings that follows it.
+            let known = failures.get(&input).copied();
+            if known.is_none_or(|known| !refuses_record(known)) {
+                failures.insert(input, code);
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A worker's transactional view of Kafka: one consumer, two transactional producers in turn.
+//!
+//! A producer that begins again right after its commit waits for the broker to write markers;
+//! two in turn do not. The second begins only when the first one's transaction is decided, so
+//! at most one is open. A transaction spans one `commit` call and never a poll.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rdkafka::Offset;
+
+use super::Identity;
+use super::client::Clients;
+use super::consumer::{GroupConsumer, Polled, list};
+use super::producer::{Failed, TransactionalProducer};
+use crate::event::TopicPartition;
+use crate::log::backlog::Backlog;
+use crate::log::{Batch, BatchBounds, Commit, Decision, Outcome, Session, Subscription};
+
+/// `max.poll.interval.ms` of librdkafka when it is not configured.
+const DEFAULT_MAX_POLL_INTERVAL: Duration = Duration::from_secs(300);
+
+/// One consumer and two producers.
+pub(super) struct KafkaSession {
+    // Dropped first: leaves the group before the producers go.
+    consumer: GroupConsumer,
+    producers: [TransactionalProducer; 2],
+    turn: usize,
+    backlog: Backlog,
+    bounds: BatchBounds,
+    /// Events of the next batch; smaller than the bound while a refused record is searched.
+    limit: usize,
+}
+
+impl KafkaSession {
+    /// Has both producers decide what was left open, and only then joins the group: the offsets
+    /// that the consumer starts from are final.
+    pub(super) fn open(
+        clients: &Arc<Clients>,
+        identity: &Identity,
+        subscription: &Subscription,
+    ) -> anyhow::Result<Self> {
+        check_budget(clients, subscription)?;
+        let producer = |turn: usize| {
+            let Identity { cluster_id, host_id } = identity;
+            let Subscription { handler, slot, .. } = subscription;
+            let id = format!("{cluster_id}-{handler}-{host_id}-{slot}-{turn}");
+            TransactionalProducer::open(clients, id)
+        };
+        let producers = [producer(0)?, producer(1)?];
+        Ok(Self {
+            consumer: GroupConsumer::open(clients, subscription)?,
+            producers,
+            turn: 0,
+            backlog: Backlog::default(),
+            bounds: subscription.bounds,
+            limit: subscription.bounds.events,
+        })
+    }
+
+    fn resume_due(&mut self) -> anyhow::Result<()> {
+        let due = self.backlog.release_due(Instant::now());
+        if due.is_empty() { Ok(()) } else { self.consumer.resume(&due) }
+    }
+
+    /// Writes the transaction with the producer whose turn it is.
+    fn transact(&mut self, decision: &Decision) -> Result<(), Failed> {
+        let offsets = list(decision.offsets.iter().map(|(at, next)| (at, Offset::Offset(*next))))
+            .map_err(Failed::Fatal)?;
+        let group = self.consumer.group_metadata().map_err(Failed::Fatal)?;
+        let producer = &self.producers[self.turn];
+        self.turn = 1 - self.turn;
+        let result = producer.transact(&decision.produced, &offsets, &group);
+        if let Err(Failed::Abort(_) | Failed::Refused(..)) = &result {
+            producer.abort().map_err(Failed::Fatal)?;
+        }
+        result
+    }
+
+    /// Keeps what was not done for the next poll and pauses what waits.
+    fn settle(&mut self, decision: Decision) -> anyhow::Result<()> {
+        let held: Vec<TopicPartition> = decision.holds.keys().cloned().collect();
+        for (at, due) in decision.holds {
+            self.backlog.hold(at, due);
+        }
+        self.backlog.restore(decision.rest);
+        if held.is_empty() { Ok(()) } else { self.consumer.pause(&held) }
+    }
+
+    /// Puts everything back: the batch is still in memory, so no seek is needed. Partitions
+    /// that were lost meanwhile are dropped by the next poll.
+    fn rewind(&mut self, decision: Decision) {
+        self.backlog.restore(decision.rest);
+        self.backlog.restore(decision.done);
+    }
+
+    /// Finds the one input whose records are refused. A broker refuses whole requests, so good
+    /// records may be refused with a bad one: halve the batch until one input is left.
+    fn refuse(&mut self, decision: Decision, refused: &[usize], reason: String) -> Commit {
+        let commit = match refused {
+            [first, rest @ ..] if rest.iter().all(|other| other == first) => {
+                Commit::Rejected { input: decision.done[*first].position(), reason }
+            }
+            _ => {
+                self.limit = (decision.done.len() / 2).max(1);
+                Commit::Abandoned(format!("searching for a refused record: {reason}"))
+            }
+        };
+        self.rewind(decision);
+        commit
+    }
+}
+
+impl Session for KafkaSession {
+    fn poll(&mut self, max_wait: Duration) -> anyhow::Result<Batch> {
+        self.resume_due()?;
+        let mut wait = if self.backlog.is_empty() {
+            let due = self.backlog.next_due();
+            due.map_or(max_wait, |due| max_wait.min(due.saturating_duration_since(Instant::now())))
+        } else {
+            Duration::ZERO
+        };
+        let mut bytes = 0;
+        // At least one look, however much is waiting: rebalances run inside the poll.
+        while let Polled::Event(event) = self.consumer.poll(wait)? {
+            wait = Duration::ZERO;
+            bytes += event.event.size();
+            self.backlog.push(event);
+            if self.backlog.len() >= self.limit || bytes >= self.bounds.bytes {
+                break;
+            }
+        }
+        let revoked = self.consumer.take_revoked();
+        if !revoked.is_empty() {
+            self.backlog.forget(|at| revoked.contains(at));
+        }
+        Ok(self.backlog.take(BatchBounds { events: self.limit, bytes: self.bounds.bytes }))
+    }
+
+    fn commit(&mut self, outcome: Outcome) -> anyhow::Result<Commit> {
+        let decision = outcome.decide();
+        if decision.offsets.is_empty() {
+            self.settle(decision)?;
+            return Ok(Commit::Committed);
+        }
+        match self.transact(&decision) {
+            Ok(()) => {
+                self.settle(decision)?;
+                self.limit = self.limit.saturating_mul(2).min(self.bounds.events);
+                Ok(Commit::Committed)
+            }
+            Err(Failed::Abort(reason)) => {
+                self.rewind(decision);
+                Ok(Commit::Abandoned(reason))
+            }
+            Err(Failed::Refused(inputs, reason)) => Ok(self.refuse(decision, &inputs, reason)),
+            Err(Failed::Fatal(error)) => Err(error),
+        }
+    }
+
+    fn close(self: Box<Self>) -> anyhow::Result<()> {
+        // Dropping the consumer closes it, which leaves the group; it may take until the broker
+        // answers, so the supervisor watches the thread that calls this.
+        drop(self);
+        Ok(())
+    }
+}
+
+/// A worker that is silent for longer than `max.poll.interval.ms` loses its partitions.
+fn check_budget(clients: &Clients, subscription: &Subscription) -> anyhow::Result<()> {
+    let properties = [&clients.config().consumer, &clients.config().common];
+    let configured = properties
+        .into_iter()
+        .find_map(|set| set.iter().find(|(key, _)| *key == "max.poll.interval.ms"))
+        .map(|(_, value)| value.parse::<u64>().context("max.poll.interval.ms is no number"))
+        .transpose()?;
+    let allowed = configured.map_or(DEFAULT_MAX_POLL_INTERVAL, Duration::from_millis);
+    if subscription.budget > allowed {
+        bail!(
+            "handler {:?} may take {:?} between two polls, but max.poll.interval.ms is {:?}; \
+             lower limits.time or batch.interval, or raise kafka.consumer.\"max.poll.interval.ms\"",
+            subscription.handler,
+            subscription.budget,
+            allowed
+        );
+    }
+    Ok(())
+}
