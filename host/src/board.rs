@@ -1,0 +1,118 @@
+//! The notice board of a host: workers say how they are, others read it. No policy.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::event::Position;
+use crate::handler::Handler;
+use crate::status::{HandlerStatus, WorkerState, WorkerStatus};
+
+/// All workers of a host. Cloning shares the board.
+#[derive(Clone, Default)]
+pub struct Board(Arc<Mutex<BTreeMap<String, Entry>>>);
+
+struct Entry {
+    revision: u64,
+    workers: Vec<StatusCell>,
+}
+
+/// Where one worker says how it is. Cloning shares the cell.
+#[derive(Clone)]
+pub struct StatusCell(Arc<Mutex<Cell>>);
+
+struct Cell {
+    status: WorkerStatus,
+    beat: Instant,
+}
+
+impl Board {
+    /// Adds a worker, which has not started yet.
+    pub fn worker(&self, handler: &Handler, slot: u32) -> StatusCell {
+        let status = WorkerStatus {
+            slot,
+            state: WorkerState::Starting,
+            last_error: None,
+            stopped_at: Vec::new(),
+        };
+        let cell = StatusCell(Arc::new(Mutex::new(Cell { status, beat: Instant::now() })));
+        let mut board = lock(&self.0);
+        let entry = board
+            .entry(handler.name.clone())
+            .or_insert_with(|| Entry { revision: handler.revision, workers: Vec::new() });
+        entry.workers.push(cell.clone());
+        cell
+    }
+
+    /// What all workers said last, by handler name.
+    pub fn handlers(&self) -> Vec<HandlerStatus> {
+        lock(&self.0)
+            .iter()
+            .map(|(name, entry)| HandlerStatus {
+                name: name.clone(),
+                revision: entry.revision,
+                workers: entry.workers.iter().map(StatusCell::status).collect(),
+            })
+            .collect()
+    }
+}
+
+impl StatusCell {
+    /// The worker is alive: it polls, or it is told to wait.
+    pub fn beat(&self) {
+        lock(&self.0).beat = Instant::now();
+    }
+
+    /// How long ago the worker last gave a sign of life.
+    pub fn silence(&self) -> Duration {
+        lock(&self.0).beat.elapsed()
+    }
+
+    /// It opens its session.
+    pub fn starting(&self) {
+        self.enter(WorkerState::Starting);
+    }
+
+    /// Its session is open. Partitions that waited for a restart do not wait any more.
+    pub fn running(&self) {
+        self.enter(WorkerState::Running);
+        lock(&self.0).status.stopped_at.clear();
+    }
+
+    /// Its session ended for this reason; another one follows.
+    pub fn backing_off(&self, reason: String) {
+        self.enter(WorkerState::BackingOff);
+        self.failed(reason);
+    }
+
+    /// It is done.
+    pub fn stopped(&self) {
+        self.enter(WorkerState::Stopped);
+    }
+
+    /// Something went wrong that does not end it.
+    pub fn failed(&self, reason: String) {
+        lock(&self.0).status.last_error = Some(reason);
+    }
+
+    /// The partition of this event waits for a restart.
+    pub fn halted(&self, at: Position, reason: String) {
+        let mut cell = lock(&self.0);
+        cell.status.stopped_at.push(at);
+        cell.status.last_error = Some(reason);
+    }
+
+    fn status(&self) -> WorkerStatus {
+        lock(&self.0).status.clone()
+    }
+
+    fn enter(&self, state: WorkerState) {
+        let mut cell = lock(&self.0);
+        cell.status.state = state;
+        cell.beat = Instant::now();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

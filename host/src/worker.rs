@@ -1,0 +1,185 @@
+//! The loop: poll, handle, commit. One worker is one thread with one session and one instance.
+//!
+//! One batch is one transaction. Handling cannot fail: a failure becomes a dead letter, or holds
+//! its partition. The worker knows neither which log it works on nor how the sandbox is built.
+
+mod failures;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tracing::{debug, debug_span, warn};
+
+use crate::event::Consumed;
+use crate::handler::{Failure, FailureKind, Handler};
+use crate::log::{Batch, Commit, Log, Outcome, Session, Subscription};
+use crate::board::StatusCell;
+use crate::stop::Stop;
+use crate::wasm::{Instance, Program};
+use failures::{Failures, Verdict};
+
+/// How long a poll waits when there is nothing: also how late a worker notices a stop.
+const MAX_WAIT: Duration = Duration::from_millis(100);
+/// What a commit may take, as part of the time between two polls.
+const COMMIT_RESERVE: Duration = Duration::from_secs(30);
+/// The longest pause after transactions that were abandoned one after the other.
+const MAX_ABANDON_PAUSE: Duration = Duration::from_secs(1);
+
+/// One worker of a handler, as far as it outlives its sessions.
+pub struct Worker {
+    /// The handler it serves.
+    pub handler: Arc<Handler>,
+    /// The handler's component.
+    pub program: Arc<Program>,
+    /// Its number within the handler on this host, from 0.
+    pub slot: u32,
+    /// Where it says how it is.
+    pub status: StatusCell,
+    /// When it ends.
+    pub stop: Stop,
+}
+
+impl Worker {
+    /// Opens a session and works until a stop is requested. `Err` means that the session or the
+    /// instance is finished; calling again begins anew from the committed offsets.
+    pub fn run(&self, log: &dyn Log) -> anyhow::Result<()> {
+        let instance = self.program.instantiate().context("failed to instantiate the component")?;
+        let session = log.session(&self.subscription())?;
+        self.status.running();
+        let mut running = Running {
+            worker: self,
+            instance,
+            failures: Failures::new(Arc::clone(&self.handler)),
+            abandoned: 0,
+        };
+        running.work(session)
+    }
+
+    fn subscription(&self) -> Subscription {
+        let handler = &self.handler;
+        Subscription {
+            handler: handler.name.clone(),
+            group: handler.group.clone(),
+            topics: handler.from.clone(),
+            slot: self.slot,
+            start: handler.start,
+            bounds: handler.batch,
+            budget: handler.interval + handler.limits.time + COMMIT_RESERVE,
+        }
+    }
+}
+
+/// A worker with an open session.
+struct Running<'a> {
+    worker: &'a Worker,
+    instance: Instance,
+    failures: Failures,
+    /// Transactions abandoned one after the other.
+    abandoned: u32,
+}
+
+impl Running<'_> {
+    fn work(&mut self, mut session: Box<dyn Session>) -> anyhow::Result<()> {
+        while !self.worker.stop.requested() {
+            self.worker.status.beat();
+            let batch = session.poll(MAX_WAIT)?;
+            if batch.is_empty() {
+                continue;
+            }
+            let _span = span(&self.worker.handler, &batch);
+            let (outcome, broken) = self.process(batch);
+            let commit = session.commit(outcome)?;
+            self.settle(commit);
+            if let Some(error) = broken {
+                return Err(error);
+            }
+        }
+        session.close()
+    }
+
+    /// Handles the batch event by event until it is done, the interval is over or a stop is
+    /// requested. The error, if any, is the host's: no instance could be made.
+    fn process(&mut self, batch: Batch) -> (Outcome, Option<anyhow::Error>) {
+        let begun = Instant::now();
+        let mut outcome = Outcome::new(batch);
+        while let Some(input) = outcome.current() {
+            let verdict = match self.handle(input) {
+                Ok(verdict) => verdict,
+                Err(error) => return (outcome, Some(error)),
+            };
+            match verdict {
+                Verdict::Done(events) => outcome.complete(events),
+                Verdict::Hold(due) => outcome.hold(due),
+            }
+            if begun.elapsed() >= self.worker.handler.interval || self.worker.stop.requested() {
+                break;
+            }
+        }
+        (outcome, None)
+    }
+
+    fn handle(&mut self, input: &Consumed) -> anyhow::Result<Verdict> {
+        if let Some(verdict) = self.failures.refused(input) {
+            return Ok(verdict);
+        }
+        let handler = &self.worker.handler;
+        let result = match self.instance.handle(input)? {
+            Ok(outputs) => handler.route(input, outputs),
+            Err(failure) => Err(failure),
+        };
+        Ok(match result {
+            Ok(events) => Verdict::Done(events),
+            Err(failure) => self.fail(input, &failure),
+        })
+    }
+
+    fn fail(&mut self, input: &Consumed, failure: &Failure) -> Verdict {
+        if failure.kind.is_fault() {
+            self.instance.discard();
+        }
+        self.failures.verdict(input, failure, fastrand::f64())
+    }
+
+    /// Draws the consequences of a commit.
+    fn settle(&mut self, commit: Commit) {
+        match commit {
+            Commit::Committed => {
+                self.abandoned = 0;
+                self.failures.committed(&self.worker.status);
+            }
+            Commit::Abandoned(reason) => {
+                self.failures.rewound();
+                self.abandoned = self.abandoned.saturating_add(1);
+                let pause = Duration::from_millis(1 << self.abandoned.min(10));
+                // The first one is everyday life: a rebalance, a broker that restarts.
+                if self.abandoned > 1 {
+                    warn!(times = self.abandoned, "transaction abandoned, trying again: {reason}");
+                } else {
+                    debug!("transaction abandoned, trying again: {reason}");
+                }
+                self.worker.stop.sleep(pause.min(MAX_ABANDON_PAUSE));
+            }
+            Commit::Rejected { input, reason } => {
+                self.failures.rewound();
+                warn!(source = %input, kind = %FailureKind::Rejected, "the log refuses outputs: {reason}");
+                self.failures.refuse(input, reason);
+            }
+        }
+    }
+}
+
+/// One span for each transaction.
+fn span(handler: &Handler, batch: &Batch) -> tracing::span::EnteredSpan {
+    let first = batch.events().first();
+    debug_span!(
+        "transaction",
+        handler = %handler.name,
+        revision = handler.revision,
+        topic = first.map(|e| &*e.event.topic),
+        partition = first.map(|e| e.partition),
+        first_offset = first.map(|e| e.offset),
+        events = batch.events().len(),
+    )
+    .entered()
+}

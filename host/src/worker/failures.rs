@@ -1,0 +1,139 @@
+//! What becomes of events that fail: retries, dead letters, halts. Remembers attempts while the
+//! session lives; after a restart or a rebalance they count from the beginning.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{error, warn};
+
+use crate::event::{Consumed, Event, Position, TopicPartition};
+use crate::handler::{Failure, FailureKind, Handler, OnFailure};
+use crate::board::StatusCell;
+
+/// What happens to one event.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It became these events: outputs, or its one dead letter.
+    Done(Vec<Event>),
+    /// Its partition waits until then, or for a restart.
+    Hold(Option<Instant>),
+}
+
+/// The failures of one session.
+pub(super) struct Failures {
+    handler: Arc<Handler>,
+    /// The event each waiting partition waits at, and how often its handling failed.
+    attempts: HashMap<TopicPartition, (i64, u32)>,
+    /// Inputs whose outputs the log refuses.
+    refused: HashMap<Position, Refused>,
+    /// What the present transaction will have done, to be told once it is committed.
+    dead_letters: Vec<(Position, Failure)>,
+    /// Where the handler halts, and why.
+    halts: Vec<(Position, Failure)>,
+}
+
+struct Refused {
+    reason: String,
+    /// Whether its dead letter was refused as well.
+    even_dead: bool,
+}
+
+impl Failures {
+    pub(super) fn new(handler: Arc<Handler>) -> Self {
+        Self {
+            handler,
+            attempts: HashMap::new(),
+            refused: HashMap::new(),
+            dead_letters: Vec::new(),
+            halts: Vec::new(),
+        }
+    }
+
+    /// The verdict on a failure; `random` is uniform in `0.0..1.0`.
+    pub(super) fn verdict(&mut self, input: &Consumed, failure: &Failure, random: f64) -> Verdict {
+        let at = input.topic_partition();
+        let failed = match self.attempts.get(&at) {
+            Some((offset, failed)) if *offset == input.offset => failed + 1,
+            _ => 1,
+        };
+        if failure.kind == FailureKind::Retryable
+            && let Some(pause) = self.handler.retry.pause(failed, random)
+        {
+            self.attempts.insert(at, (input.offset, failed));
+            return Verdict::Hold(Some(Instant::now() + pause));
+        }
+        match self.handler.on_failure {
+            OnFailure::DeadLetter => self.dead_letter(input, failure.clone(), failed),
+            OnFailure::Stop => self.halt(input, failure.clone()),
+        }
+    }
+
+    /// The verdict on an input that the log refused before, if it did.
+    pub(super) fn refused(&mut self, input: &Consumed) -> Option<Verdict> {
+        if self.refused.is_empty() {
+            return None;
+        }
+        let refused = self.refused.get(&input.position())?;
+        let even_dead = refused.even_dead;
+        let failure = Failure::new(FailureKind::Rejected, refused.reason.clone());
+        Some(if even_dead || self.handler.on_failure == OnFailure::Stop {
+            self.halt(input, failure)
+        } else {
+            self.dead_letter(input, failure, 1)
+        })
+    }
+
+    /// The log refuses what this input became.
+    pub(super) fn refuse(&mut self, input: Position, reason: String) {
+        self.refused
+            .entry(input)
+            .and_modify(|refused| {
+                refused.even_dead = true;
+                refused.reason = format!("its dead letter is refused too: {reason}");
+            })
+            .or_insert(Refused { reason, even_dead: false });
+    }
+
+    /// The transaction is committed: tell what it did, once for each transaction.
+    pub(super) fn committed(&mut self, status: &StatusCell) {
+        if let Some((position, failure)) = self.dead_letters.first() {
+            let text = format!("{position}: {}: {}", failure.kind, failure.message);
+            warn!(
+                handler = %self.handler.name,
+                dead_letters = self.dead_letters.len(),
+                topic = %self.handler.dead_letter_topic,
+                "first dead letter of the transaction: {text}"
+            );
+            status.failed(text);
+        }
+        for (position, _) in self.dead_letters.drain(..) {
+            self.refused.remove(&position);
+        }
+        for (position, failure) in self.halts.drain(..) {
+            let text = format!("{position}: {}: {}", failure.kind, failure.message);
+            error!(
+                handler = %self.handler.name,
+                "handler halted at {text}; correct the cause and restart the host to go on"
+            );
+            status.halted(position, text);
+        }
+    }
+
+    /// The transaction is not committed: its events come again.
+    pub(super) fn rewound(&mut self) {
+        self.dead_letters.clear();
+        self.halts.clear();
+    }
+
+    fn dead_letter(&mut self, input: &Consumed, failure: Failure, attempts: u32) -> Verdict {
+        let event = self.handler.dead_letter(input, &failure, attempts);
+        self.dead_letters.push((input.position(), failure));
+        Verdict::Done(vec![event])
+    }
+
+    fn halt(&mut self, input: &Consumed, failure: Failure) -> Verdict {
+        self.halts.push((input.position(), failure));
+        Verdict::Hold(None)
+    }
+}
