@@ -1,0 +1,121 @@
+//! Makes the topics that the configuration declares, before any worker starts.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::readiness::HostReadiness;
+use crate::config::HostConfig;
+use crate::handler::Handler;
+use crate::log::Log;
+use crate::log::topics::{TopicState, ensure};
+use crate::retry::RetryPolicy;
+use crate::stop::Stop;
+use crate::topic::TopicSpec;
+
+/// Pauses between attempts while the log is down or a topic is missing.
+const PAUSES: RetryPolicy = RetryPolicy {
+    attempts: u32::MAX,
+    initial: Duration::from_millis(200),
+    max: Duration::from_secs(5),
+    multiplier: 2.0,
+    jitter: 0.2,
+};
+
+/// A dead letter is larger than its event by the headers that say what happened; a dead-letter
+/// topic that Lockstep makes takes them up to this size, in bytes.
+const DEAD_LETTER_MAX_BYTES: &str = "16777216";
+
+/// The topics that a host needs.
+pub(super) struct Wanted {
+    /// Created when missing.
+    declared: Vec<TopicSpec>,
+    /// Must exist, and which handler says so.
+    used: BTreeMap<Arc<str>, String>,
+}
+
+impl Wanted {
+    pub(super) fn new(config: &HostConfig, handlers: &[Arc<Handler>]) -> Self {
+        let mut declared: Vec<TopicSpec> = Vec::new();
+        let mut names = HashSet::new();
+        let by_config = config.topics.iter().map(|topic| &topic.spec);
+        for spec in by_config.chain(handlers.iter().flat_map(|handler| &handler.topics)) {
+            if names.insert(Arc::clone(&spec.name)) {
+                declared.push(spec.clone());
+            }
+        }
+        for handler in handlers {
+            let name = &handler.dead_letter_topic;
+            if names.insert(Arc::clone(name)) {
+                let mut spec = TopicSpec::named(name);
+                spec.settings.insert("max.message.bytes".to_owned(), DEAD_LETTER_MAX_BYTES.to_owned());
+                declared.push(spec);
+            }
+        }
+        let used = handlers
+            .iter()
+            .flat_map(|h| h.from.iter().chain(&h.to).map(|topic| (Arc::clone(topic), h.name.clone())))
+            .filter(|(topic, _)| !names.contains(topic))
+            .collect();
+        Self { declared, used }
+    }
+}
+
+/// Tries until every topic is there; `false` when a stop was requested first.
+pub(super) fn topics(log: &dyn Log, wanted: &Wanted, readiness: &HostReadiness, stop: &Stop) -> bool {
+    let mut failed = 0;
+    let mut told = Vec::new();
+    loop {
+        let problems = attempt(log, wanted);
+        if problems.is_empty() {
+            readiness.prepared();
+            return true;
+        }
+        if problems != told {
+            for problem in &problems {
+                warn!("waiting: {problem}");
+            }
+            told.clone_from(&problems);
+        }
+        readiness.waiting_for(problems);
+        failed += 1;
+        if stop.sleep(PAUSES.backoff(failed, fastrand::f64())) {
+            return false;
+        }
+    }
+}
+
+/// One attempt; what stands in the way, in words.
+fn attempt(log: &dyn Log, wanted: &Wanted) -> Vec<String> {
+    let admin = log.admin();
+    let existing: BTreeSet<String> = match admin.topics() {
+        Ok(topics) => topics.into_iter().map(|topic| topic.name).collect(),
+        Err(error) => return vec![format!("{error:#}")],
+    };
+    let mut problems = Vec::new();
+    for spec in &wanted.declared {
+        match ensure(admin, spec) {
+            Ok(TopicState::Created) => {
+                info!(topic = %spec.name, partitions = spec.partitions, "topic created");
+            }
+            Ok(TopicState::Unchanged) => {}
+            Ok(TopicState::Differs(differences)) => warn!(
+                topic = %spec.name,
+                "topic differs from its declaration and is left as it is: {}",
+                differences.join("; ")
+            ),
+            Err(error) => problems.push(format!("{error:#}")),
+        }
+    }
+    for (topic, handler) in &wanted.used {
+        if !existing.contains(&**topic) {
+            problems.push(format!(
+                "topic {topic:?} of handler {handler:?} does not exist; declare it under \
+                 [[topics]] or make it with `lockstep topic create {topic}`"
+            ));
+        }
+    }
+    problems
+}
