@@ -3,6 +3,8 @@
 //! Outputs, dead letters and offsets move in lockstep: one batch of events is one transaction.
 //! The README of the project explains the parts and the invariants between them.
 
+pub mod config;
+pub mod deployment;
 pub mod event;
 pub mod handler;
 pub mod log;

@@ -1,0 +1,101 @@
+//! The configuration of a host, `lockstep.toml`: parsed and checked before anything starts.
+//!
+//! A file becomes either a [`HostConfig`] that can be relied upon, or a [`ConfigError`] that
+//! names the file, the key, the problem and the fix. Secrets are read here and shown nowhere.
+//! A leaf: it knows neither the log, nor the sandbox, nor HTTP.
+
+mod check;
+pub(crate) mod checked;
+pub(crate) mod decode;
+mod error;
+mod expand;
+mod fault;
+mod host_toml;
+mod kafka;
+mod kafka_toml;
+pub(crate) mod names;
+mod node;
+mod owned;
+pub(crate) mod scalars;
+mod secret;
+pub(crate) mod topics;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use check::{COMMIT_RESERVE, cross_check};
+pub use error::ConfigError;
+pub use kafka::{KafkaConfig, Properties};
+
+use crate::topic::TopicSpec;
+
+/// The manifest's name within a handler's folder.
+pub const MANIFEST: &str = "handler.toml";
+
+/// How a host runs. `Default` is what an empty file says: the embedded log, no handlers.
+#[derive(Clone, Debug)]
+pub struct HostConfig {
+    /// Where it was read from; empty when it was made from defaults.
+    pub file: PathBuf,
+    /// The fleet; part of transactional ids.
+    pub cluster_id: String,
+    /// This host within the fleet: stable across restarts, because it is part of transactional
+    /// ids.
+    pub host_id: String,
+    /// Holds the embedded log and caches.
+    pub data_dir: PathBuf,
+    /// How long a stop may take before the rest is given up.
+    pub shutdown_deadline: Duration,
+    /// The listeners.
+    pub http: HttpConfig,
+    /// How to reach Kafka; `None` is the embedded log.
+    pub kafka: Option<KafkaConfig>,
+    /// Topics to create when they are missing, and which of them take events over HTTP.
+    pub topics: Vec<HostTopic>,
+    /// The manifest files of the handlers.
+    pub handlers: Vec<PathBuf>,
+}
+
+/// A topic that the host declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostTopic {
+    /// As it should be.
+    pub spec: TopicSpec,
+    /// Whether events may be posted to it.
+    pub ingest: bool,
+}
+
+/// The HTTP listeners and their bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where events are taken.
+    pub ingest: SocketAddr,
+    /// Where the state of the host is told.
+    pub admin: SocketAddr,
+    /// The largest body of a request, in bytes.
+    pub max_body: usize,
+    /// How long a client may take to send a request, header and body.
+    pub read_timeout: Duration,
+    /// Events accepted but not yet confirmed by the log; more are refused for the moment.
+    pub queue: usize,
+}
+
+impl HostConfig {
+    /// Reads and checks a `lockstep.toml`. Does not read the manifests that it names.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        host_toml::load(file, &expand::process_env)
+    }
+}
+
+impl Default for HostConfig {
+    fn default() -> Self {
+        host_toml::defaults()
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        HostConfig::default().http
+    }
+}

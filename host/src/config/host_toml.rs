@@ -1,0 +1,166 @@
+//! `lockstep.toml` as it is written, with the range and default of every key, and the checks
+//! that need more than one key or a look at the disk.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::checked::{Checked, Fallback};
+use super::decode::{self, Examples};
+use super::error::ConfigError;
+use super::expand::Env;
+use super::kafka::KafkaConfig;
+use super::kafka_toml::{KafkaToml, Source};
+use super::names::{Address, FilePath, Identifier, identifier_from};
+use super::scalars::{Count, Millis, Size};
+use super::topics::{self, HostTopicToml};
+use super::{HostConfig, HostTopic, HttpConfig, MANIFEST};
+
+/// The fleet of whoever has only one.
+const DEFAULT_CLUSTER_ID: &str = "lockstep";
+/// Next to the configuration.
+const DEFAULT_DATA_DIR: &str = "lockstep-data";
+
+const EXAMPLES: Examples = &[
+    ("name", "name = \"orders\""),
+    ("handlers", "handlers = [\"handlers/weather\"]"),
+    ("topics", "[[topics]] with the line name = \"orders\" below it"),
+];
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct HostToml {
+    cluster_id: Option<Checked<Identifier>>,
+    host_id: Option<Checked<Identifier>>,
+    data_dir: Option<Checked<FilePath>>,
+    shutdown_deadline: Millis<100, 600_000, 10_000>,
+    handlers: Vec<Checked<FilePath>>,
+    http: HttpToml,
+    kafka: Option<KafkaToml>,
+    topics: Vec<HostTopicToml>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct HttpToml {
+    ingest: Checked<Address<8080>>,
+    admin: Checked<Address<8081>>,
+    max_body: Size<1, { 1 << 30 }, { 1 << 20 }>,
+    read_timeout: Millis<100, 600_000, 10_000>,
+    queue: Count<1, 10_000_000, 10_000>,
+}
+
+/// Reads a file, with this environment.
+pub(super) fn load(file: &Path, env: Env<'_>) -> Result<HostConfig, ConfigError> {
+    let toml: HostToml = decode::read(file, EXAMPLES)?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let handlers = manifests(file, folder, &toml.handlers)?;
+    let http = http(file, &toml.http)?;
+    let ingest: Vec<_> = toml.topics.iter().map(|topic| topic.ingest.0).collect();
+    let specs = topics::specs(file, toml.topics.into_iter().map(HostTopicToml::into_common))?;
+    let source = Source { file, env };
+    let kafka = toml.kafka.map(|kafka| KafkaConfig::resolve(&source, kafka)).transpose()?;
+    let data_dir = toml.data_dir.map_or_else(|| PathBuf::from(DEFAULT_DATA_DIR), |dir| dir.0);
+    let data_dir = folder.join(data_dir);
+    if data_dir.exists() && !data_dir.is_dir() {
+        let problem = format!("{:?} is not a folder", data_dir.display());
+        let fix = format!("name a folder, for example {DEFAULT_DATA_DIR:?}");
+        return Err(ConfigError::new(file, "data_dir", problem, fix));
+    }
+    Ok(HostConfig {
+        file: file.to_owned(),
+        cluster_id: toml.cluster_id.map_or_else(|| DEFAULT_CLUSTER_ID.to_owned(), |id| id.0),
+        host_id: toml.host_id.map_or_else(machine_id, |id| id.0),
+        data_dir,
+        shutdown_deadline: toml.shutdown_deadline.0,
+        http,
+        kafka,
+        topics: specs
+            .into_iter()
+            .zip(ingest)
+            .map(|(spec, ingest)| HostTopic { spec, ingest })
+            .collect(),
+        handlers,
+    })
+}
+
+/// What an empty file says.
+pub(super) fn defaults() -> HostConfig {
+    let toml = HostToml::default();
+    HostConfig {
+        file: PathBuf::new(),
+        cluster_id: DEFAULT_CLUSTER_ID.to_owned(),
+        host_id: machine_id(),
+        data_dir: PathBuf::from(DEFAULT_DATA_DIR),
+        shutdown_deadline: toml.shutdown_deadline.0,
+        http: http_config(&toml.http),
+        kafka: None,
+        topics: Vec::new(),
+        handlers: Vec::new(),
+    }
+}
+
+fn machine_id() -> String {
+    identifier_from(&gethostname::gethostname().to_string_lossy())
+}
+
+fn http_config(toml: &HttpToml) -> HttpConfig {
+    HttpConfig {
+        ingest: toml.ingest.0,
+        admin: toml.admin.0,
+        max_body: toml.max_body.0,
+        read_timeout: toml.read_timeout.0,
+        queue: toml.queue.0 as usize,
+    }
+}
+
+fn http(file: &Path, toml: &HttpToml) -> Result<HttpConfig, ConfigError> {
+    let config = http_config(toml);
+    if collide(config.ingest, config.admin) {
+        return Err(ConfigError::new(
+            file,
+            "http.admin",
+            format!("{:?} cannot be listened on beside http.ingest", config.admin.to_string()),
+            format!("use another port, for example \"{}\"", Address::<8081>::fallback()),
+        ));
+    }
+    Ok(config)
+}
+
+/// Whether two listeners want the same port of the same address. Port 0 is any free one.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && overlap
+}
+
+/// The manifest files; a folder stands for the manifest in it.
+fn manifests(
+    file: &Path,
+    folder: &Path,
+    handlers: &[Checked<FilePath>],
+) -> Result<Vec<PathBuf>, ConfigError> {
+    let mut seen = BTreeSet::new();
+    let mut manifests = Vec::with_capacity(handlers.len());
+    for (index, handler) in handlers.iter().enumerate() {
+        let wrong = |problem, fix: &str| {
+            Err(ConfigError::new(file, format!("handlers[{index}]"), problem, fix))
+        };
+        let named = folder.join(&handler.0);
+        let manifest = if named.is_dir() { named.join(MANIFEST) } else { named };
+        let Ok(canonical) = manifest.canonicalize() else {
+            return wrong(
+                format!("there is no file {:?}", manifest.display()),
+                "name a handler's folder or manifest, relative to this file, for example \
+                 \"handlers/weather\"",
+            );
+        };
+        if !seen.insert(canonical) {
+            let problem = format!("{:?} is listed twice", handler.0.display());
+            return wrong(problem, "list every handler once");
+        }
+        manifests.push(manifest);
+    }
+    Ok(manifests)
+}
