@@ -1,0 +1,143 @@
+//! Group commit: appends queue up, one thread writes all that waits in one transaction.
+//!
+//! A receipt is completed after the commit, so nothing is acknowledged before it is synced.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use parking_lot::{Condvar, Mutex};
+
+use super::store::Shared;
+use crate::event::{Event, Position};
+use crate::log::{AppendError, Completer, Receipt};
+
+/// Events that may wait for the thread.
+const QUEUE_EVENTS: usize = 100_000;
+
+/// Bytes that may wait for the thread; one event always fits.
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// The thread and its queue. Dropping it writes what still waits.
+pub(super) struct Appender {
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<Waiting>,
+    bytes: usize,
+    /// The appender is being dropped.
+    closed: bool,
+}
+
+struct Waiting {
+    event: Event,
+    partition: Option<i32>,
+    completer: Completer,
+}
+
+impl Appender {
+    /// Starts the thread.
+    pub(super) fn start(shared: Arc<Shared>) -> anyhow::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        let theirs = Arc::clone(&queue);
+        let run = move || {
+            while let Some(waiting) = theirs.take() {
+                write(&shared, waiting);
+            }
+        };
+        let thread = std::thread::Builder::new().name("log-appender".to_owned()).spawn(run);
+        let thread = thread.context("failed to start the appender of the log")?;
+        Ok(Self { queue, thread: Some(thread) })
+    }
+
+    /// Queues one event.
+    pub(super) fn append(
+        &self,
+        event: Event,
+        partition: Option<i32>,
+    ) -> Result<Receipt, AppendError> {
+        let size = event.size();
+        let mut state = self.queue.state.lock();
+        let is_full = state.waiting.len() >= QUEUE_EVENTS || state.bytes + size > QUEUE_BYTES;
+        if is_full && !state.waiting.is_empty() {
+            return Err(AppendError::QueueFull);
+        }
+        let (completer, receipt) = Receipt::pair();
+        state.bytes += size;
+        state.waiting.push(Waiting { event, partition, completer });
+        drop(state);
+        self.queue.changed.notify_one();
+        Ok(receipt)
+    }
+}
+
+impl Drop for Appender {
+    fn drop(&mut self) {
+        self.queue.state.lock().closed = true;
+        self.queue.changed.notify_one();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the appender of the embedded log has panicked");
+        }
+    }
+}
+
+impl Queue {
+    /// Waits for events and takes all of them; `None` when there will be none.
+    fn take(&self) -> Option<Vec<Waiting>> {
+        let mut state = self.state.lock();
+        while state.waiting.is_empty() {
+            if state.closed {
+                return None;
+            }
+            self.changed.wait(&mut state);
+        }
+        state.bytes = 0;
+        Some(std::mem::take(&mut state.waiting))
+    }
+}
+
+/// Writes in one transaction and answers everybody.
+fn write(shared: &Shared, waiting: Vec<Waiting>) {
+    let answers = transact(shared, &waiting);
+    match answers {
+        Ok(answers) => {
+            shared.signal.notify();
+            for (waiting, answer) in waiting.into_iter().zip(answers) {
+                let topic = waiting.event.topic;
+                let answer =
+                    answer.map(|(partition, offset)| Position { topic, partition, offset });
+                waiting.completer.complete(answer);
+            }
+        }
+        Err(error) => {
+            tracing::error!(dir = %shared.dir.display(), events = waiting.len(), %error,
+                "failed to write appended events; they were not acknowledged");
+            let reason = format!("failed to write to {:?}: {error}", shared.dir.display());
+            for waiting in waiting {
+                waiting.completer.complete(Err(AppendError::Unavailable(reason.clone())));
+            }
+        }
+    }
+}
+
+type Answer = Result<(i32, i64), AppendError>;
+
+fn transact(shared: &Shared, waiting: &[Waiting]) -> rusqlite::Result<Vec<Answer>> {
+    let mut store = shared.store.lock();
+    let mut write = store.begin((shared.clock)())?;
+    let answers = waiting.iter().map(|one| write.append(&one.event, one.partition));
+    let answers = answers.collect::<Result<_, _>>()?;
+    write.commit()?;
+    Ok(answers)
+}

@@ -1,0 +1,77 @@
+//! How an event lies in a row: written and read byte for byte.
+
+use std::sync::Arc;
+
+use rusqlite::types::{Type, ValueRef};
+use rusqlite::{CachedStatement, Row, params};
+
+use crate::event::{Consumed, Event, Header};
+
+/// Writes one event; the parameters of [`insert`].
+pub(super) const INSERT: &str = "INSERT INTO records \
+    (partition, offset, timestamp, key, value, headers) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+/// Reads a partition in order, from an offset on; each row is for [`read`].
+pub(super) const SCAN: &str = "SELECT offset, timestamp, key, value, headers FROM records \
+    WHERE partition = ?1 AND offset >= ?2 ORDER BY offset LIMIT ?3";
+
+/// Offset, timestamp and size of the oldest events of a partition, for retention.
+pub(super) const OLDEST: &str = "SELECT offset, timestamp, 32 + ifnull(length(key), 0) \
+    + ifnull(length(value), 0) + ifnull(length(headers), 0) \
+    FROM records WHERE partition = ?1 ORDER BY offset LIMIT ?2";
+
+/// What a row costs beyond its blobs, about. Part of [`OLDEST`].
+const ROW_BYTES: usize = 32;
+
+/// Inserts an event and returns the bytes of its row, as [`OLDEST`] counts.
+pub(super) fn insert(
+    statement: &mut CachedStatement<'_>,
+    (partition, offset): (i64, i64),
+    timestamp: i64,
+    event: &Event,
+) -> rusqlite::Result<i64> {
+    let headers = encode(&event.headers)?;
+    let (key, value, headers) = (event.key.as_deref(), event.value.as_deref(), headers.as_deref());
+    statement.execute(params![partition, offset, timestamp, key, value, headers])?;
+    let blobs: usize = [key, value, headers].iter().map(|blob| blob.map_or(0, <[u8]>::len)).sum();
+    Ok(i64::try_from(ROW_BYTES + blobs).unwrap_or(i64::MAX))
+}
+
+/// Reads an event from a row of [`SCAN`].
+pub(super) fn read(row: &Row<'_>, topic: &Arc<str>, partition: i32) -> rusqlite::Result<Consumed> {
+    let event = Event {
+        topic: Arc::clone(topic),
+        timestamp_ms: Some(row.get(1)?),
+        key: bytes(row.get_ref(2)?)?,
+        value: bytes(row.get_ref(3)?)?,
+        headers: decode(row.get_ref(4)?)?,
+    };
+    Ok(Consumed { event, partition, offset: row.get(0)? })
+}
+
+fn bytes(value: ValueRef<'_>) -> rusqlite::Result<Option<Vec<u8>>> {
+    Ok(value.as_blob_or_null()?.map(<[u8]>::to_vec))
+}
+
+/// No headers are NULL.
+fn encode(headers: &[Header]) -> rusqlite::Result<Option<Vec<u8>>> {
+    if headers.is_empty() {
+        return Ok(None);
+    }
+    let pairs: Vec<_> = headers.iter().map(|h| (h.name.as_str(), h.value.as_deref())).collect();
+    let encoded = postcard::to_stdvec(&pairs);
+    encoded.map(Some).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+fn decode(value: ValueRef<'_>) -> rusqlite::Result<Vec<Header>> {
+    let Some(encoded) = value.as_blob_or_null()? else { return Ok(Vec::new()) };
+    // A sequence of bytes and a byte string are the same in postcard, and this one is not copied
+    // byte by byte.
+    let pairs: Vec<(&str, Option<&[u8]>)> = postcard::from_bytes(encoded)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(4, Type::Blob, e.into()))?;
+    let header = |(name, value): (&str, Option<&[u8]>)| Header {
+        name: name.to_owned(),
+        value: value.map(<[u8]>::to_vec),
+    };
+    Ok(pairs.into_iter().map(header).collect())
+}
