@@ -10,3 +10,4 @@ pub mod handler;
 pub mod log;
 pub mod retry;
 pub mod topic;
+pub mod wasm;

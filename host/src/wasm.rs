@@ -1,0 +1,71 @@
+//! The seam to the sandbox: components in, events through, failures out.
+//!
+//! A [`Runtime`] loads a component into a [`Program`]; a worker makes an [`Instance`] of it and
+//! calls it. A guest gets memory, time, stack and output within its handler's limits, and no
+//! capability: no files, network, environment or arguments. Whatever it does costs it at most
+//! its own instance. Nothing outside this module names wasmtime; nothing inside knows of logs,
+//! partitions or transactions.
+
+mod bindings;
+mod component;
+mod engine;
+mod fault;
+mod host;
+mod inspection;
+mod instance;
+mod limiter;
+mod log_lines;
+mod output;
+mod program;
+mod state;
+#[cfg(test)]
+mod tests;
+mod ticker;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+pub use inspection::{Inspection, World};
+pub use instance::Instance;
+pub use program::Program;
+
+use crate::handler::Handler;
+
+/// Native stack that the host's own code needs below and above the guest's frames.
+const HOST_STACK: usize = 2 << 20;
+/// WebAssembly stack of the engine that only looks at components.
+const INSPECTION_STACK: usize = 512 << 10;
+
+/// The sandbox of this process: its engines and the clock that ends calls.
+pub struct Runtime {
+    engines: engine::Engines,
+}
+
+impl Runtime {
+    /// Starts the clock; engines follow as handlers need them.
+    pub fn new() -> anyhow::Result<Arc<Self>> {
+        Ok(Arc::new(Self { engines: engine::Engines::new()? }))
+    }
+
+    /// Compiles, checks and links a component for `handler`, and instantiates it once to see
+    /// that it starts. Takes up to seconds; the error says what is wrong and how to mend it.
+    pub fn load(&self, handler: &Arc<Handler>, component: &[u8]) -> anyhow::Result<Program> {
+        Program::load(&self.engines, handler, component)
+            .with_context(|| format!("failed to load component {:?}", handler.component))
+    }
+
+    /// What a component imports and exports, whether or not this host could run it. Takes as
+    /// long as compiling it.
+    pub fn inspect(&self, component: &[u8]) -> anyhow::Result<Inspection> {
+        let engine = self.engines.shared(INSPECTION_STACK)?;
+        Ok(Inspection::of(&component::compile(&engine, component)?))
+    }
+}
+
+/// The native stack, in bytes, that a thread must have to instantiate or call `handler`. With
+/// less, a guest that recurses would overflow the thread's stack before it reaches its own limit,
+/// and the process would end.
+pub fn native_stack(handler: &Handler) -> usize {
+    handler.limits.stack.saturating_add(HOST_STACK)
+}

@@ -1,0 +1,71 @@
+//! From bytes to a compiled component, or a sentence that says what the bytes are instead.
+//!
+//! Compiling takes from milliseconds (Rust) to seconds (JavaScript, Python). A cache of compiled
+//! code would have its place here: nothing else sees the bytes.
+
+use anyhow::{Context, bail};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// The first eight bytes of a component: magic number, version, layer.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+/// The first eight bytes of a core module.
+const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// Compiles a component for `engine`.
+pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> anyhow::Result<Component> {
+    check_kind(bytes)?;
+    Component::from_binary(engine, bytes)
+        .map_err(super::fault::host_error)
+        .context("failed to compile the component")
+}
+
+fn check_kind(bytes: &[u8]) -> anyhow::Result<()> {
+    if bytes.starts_with(COMPONENT) {
+        return Ok(());
+    }
+    if bytes.starts_with(MODULE) {
+        bail!(
+            "this is a core WebAssembly module, not a component; in Rust, build it with `cargo \
+             build --target wasm32-wasip2`, otherwise wrap it with `wasm-tools component new`"
+        );
+    }
+    if bytes.starts_with(b"\0asm") {
+        bail!(
+            "this is WebAssembly of an unknown version: it begins with {}, a component with {}",
+            head(bytes),
+            head(COMPONENT)
+        );
+    }
+    if bytes.is_empty() {
+        bail!("this is not WebAssembly: the file is empty");
+    }
+    bail!(
+        "this is not WebAssembly: it begins with {}, a component with {}",
+        head(bytes),
+        head(COMPONENT)
+    )
+}
+
+/// The first bytes, as hexadecimal numbers and as text.
+fn head(bytes: &[u8]) -> String {
+    let head = &bytes[..bytes.len().min(8)];
+    let numbers: Vec<String> = head.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{} (\"{}\")", numbers.join(" "), head.escape_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_component_are_named_for_what_they_are() {
+        let problem =
+            |bytes| check_kind(bytes).map_or_else(|error| error.to_string(), |()| "".to_owned());
+        assert!(problem(b"\x7fELF\x02").contains("begins with 7f 45 4c 46 02 (\"\\x7fELF\\x02\")"));
+        assert!(problem(b"").contains("empty"));
+        assert!(problem(MODULE).contains("cargo build --target wasm32-wasip2"));
+        assert!(problem(b"\0asm\x0a\0\x01\0").contains("unknown version"));
+        assert_eq!(problem(COMPONENT), "");
+    }
+}

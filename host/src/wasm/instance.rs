@@ -1,0 +1,125 @@
+//! One instance at work: an event in, outputs or a failure out.
+//!
+//! A fault costs the instance: the next call gets a fresh one. What a handler reports itself does
+//! not.
+
+use std::sync::Arc;
+
+use super::bindings::{event_handler, fallible_event_handler, types};
+use super::fault;
+use super::program::{Live, Parts};
+use crate::event::{Consumed, Header};
+use crate::handler::{Failure, FailureKind, Instances, Output};
+
+/// An instance of a handler's component, for one worker.
+pub struct Instance {
+    parts: Arc<Parts>,
+    /// `None` after a fault, and between events that each get their own.
+    live: Option<Live>,
+    /// Kept for its allocation; empty between calls.
+    headers: Vec<types::HeaderParam<'static>>,
+}
+
+/// The function to call.
+pub(super) enum Guest {
+    Infallible(event_handler::Guest),
+    Fallible(fallible_event_handler::Guest),
+}
+
+impl Instance {
+    pub(super) fn new(parts: Arc<Parts>, live: Live) -> Self {
+        Self { parts, live: Some(live), headers: Vec::new() }
+    }
+
+    /// Calls the handler with one event. The thread must have [`super::native_stack`] bytes of
+    /// stack and must not be driving an async runtime.
+    ///
+    /// The outer error says that no instance could be made: that is not the event's fault, and
+    /// another call may succeed.
+    pub fn handle(&mut self, input: &Consumed) -> anyhow::Result<Result<Vec<Output>, Failure>> {
+        let live = match &mut self.live {
+            Some(live) => live,
+            none => none.insert(self.parts.start()?),
+        };
+        let (headers, result) =
+            call(&self.parts, live, recycle(std::mem::take(&mut self.headers)), input);
+        self.headers = recycle(headers);
+        let faulted = result.as_ref().is_err_and(|failure| failure.kind.is_fault());
+        if faulted || self.parts.handler.instances == Instances::PerEvent {
+            self.live = None;
+        }
+        Ok(result)
+    }
+
+    /// Drops the instance's state; the next call gets a fresh instance.
+    pub fn discard(&mut self) {
+        self.live = None;
+    }
+}
+
+/// Calls the guest and hands the list of headers back, for its allocation.
+fn call<'a>(
+    parts: &Parts,
+    live: &mut Live,
+    mut headers: Vec<types::HeaderParam<'a>>,
+    input: &'a Consumed,
+) -> (Vec<types::HeaderParam<'a>>, Result<Vec<Output>, Failure>) {
+    let event = &input.event;
+    headers.extend(event.headers.iter().map(|header| types::HeaderParam {
+        name: &header.name,
+        value: header.value.as_deref().unwrap_or_default(),
+    }));
+    let param = types::EventParam {
+        topic: Some(&event.topic),
+        key: event.key.as_deref(),
+        value: event.value.as_deref(),
+        headers: &headers,
+        timestamp_ms: event.timestamp_ms,
+        source: Some(types::SourceParam {
+            topic: &event.topic,
+            // Never negative: the types are Kafka's.
+            partition: input.partition.cast_unsigned(),
+            offset: input.offset.cast_unsigned(),
+        }),
+    };
+    let store = &mut live.store;
+    store.set_epoch_deadline(parts.call_ticks);
+    store.data_mut().clock.start(parts.call_ticks);
+    let result = match &live.guest {
+        Guest::Infallible(guest) => guest.call_handle(store, param).map(Ok),
+        Guest::Fallible(guest) => guest.call_handle(store, param),
+    };
+    let said = live.output.end_call();
+    let result = match result {
+        Ok(Ok(outputs)) => Ok(outputs.into_iter().map(output).collect()),
+        Ok(Err(types::Failure::Permanent(message))) => {
+            Err(Failure::new(FailureKind::Permanent, message))
+        }
+        Ok(Err(types::Failure::Retryable(message))) => {
+            Err(Failure::new(FailureKind::Retryable, message))
+        }
+        Err(error) => Err(fault::classify(&error, &parts.handler.limits, &said)),
+    };
+    (headers, result)
+}
+
+fn output(event: types::EventResult) -> Output {
+    Output {
+        topic: event.topic,
+        key: event.key,
+        value: event.value,
+        headers: event
+            .headers
+            .into_iter()
+            .map(|header| Header { name: header.name, value: Some(header.value) })
+            .collect(),
+        timestamp_ms: event.timestamp_ms,
+    }
+}
+
+/// The same allocation for borrows of another lifetime: collecting an emptied vector of the same
+/// layout keeps it.
+fn recycle<'to>(mut headers: Vec<types::HeaderParam<'_>>) -> Vec<types::HeaderParam<'to>> {
+    headers.clear();
+    headers.into_iter().map(|_| types::HeaderParam { name: "", value: &[] }).collect()
+}

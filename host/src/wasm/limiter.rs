@@ -1,0 +1,167 @@
+//! What an instance may allocate: memories and tables, summed over the whole component.
+//!
+//! A request beyond a limit is a trap, not a failed `memory.grow`: the guest cannot turn it into
+//! something else, and the failure says what was asked for.
+
+use bytesize::ByteSize;
+use wasmtime::ResourceLimiter;
+
+use crate::handler::Limits;
+
+/// A limit that a guest ran into, found in the error of the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LimitExceeded {
+    /// More linear memory than `limits.memory`.
+    #[error(
+        "asked for {} of memory; limits.memory allows {}",
+        ByteSize::b(*.asked as u64),
+        ByteSize::b(*.limit as u64)
+    )]
+    Memory {
+        /// What all memories together would have held, in bytes.
+        asked: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// More table elements than `limits.table_elements`.
+    #[error("asked for {asked} table elements; limits.table_elements allows {limit}")]
+    Tables {
+        /// What all tables together would have held.
+        asked: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A host function that waits ran out of time.
+    #[error("waited beyond the deadline")]
+    Deadline,
+}
+
+/// Counts what one store holds.
+pub(super) struct Limiter {
+    memory: Tally,
+    tables: Tally,
+    instances: usize,
+}
+
+/// A sum with a limit.
+struct Tally {
+    sum: usize,
+    limit: usize,
+    /// What the last request added: taken back when it fails after all.
+    last: usize,
+}
+
+impl Limiter {
+    /// Nothing allocated yet.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            memory: Tally { sum: 0, limit: limits.memory, last: 0 },
+            tables: Tally { sum: 0, limit: limits.table_elements, last: 0 },
+            instances: limits.instances,
+        }
+    }
+}
+
+impl Tally {
+    /// Adds a growth, or says what the sum would have been. `Ok(false)`: beyond the maximum that
+    /// the module itself declares, which by WebAssembly's rules just fails.
+    fn grow(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, usize> {
+        self.last = 0;
+        let growth = desired.saturating_sub(current);
+        let asked = self.sum.saturating_add(growth);
+        if asked > self.limit {
+            return Err(asked);
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.sum = asked;
+        self.last = growth;
+        Ok(true)
+    }
+
+    fn take_back(&mut self) {
+        self.sum -= std::mem::take(&mut self.last);
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let limit = self.memory.limit;
+        Ok(self
+            .memory
+            .grow(current, desired, maximum)
+            .map_err(|asked| LimitExceeded::Memory { asked, limit })?)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory.take_back();
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let limit = self.tables.limit;
+        Ok(self
+            .tables
+            .grow(current, desired, maximum)
+            .map_err(|asked| LimitExceeded::Tables { asked, limit })?)
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.tables.take_back();
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    /// Each memory reserves 4 GiB of addresses, so their number is bounded as well.
+    fn memories(&self) -> usize {
+        self.instances
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memories_of_an_instance_share_one_limit() {
+        let mut tally = Tally { sum: 0, limit: 100, last: 0 };
+        assert_eq!(tally.grow(0, 60, None), Ok(true));
+        assert_eq!(tally.grow(0, 40, None), Ok(true));
+        assert_eq!(tally.grow(40, 41, None), Err(101));
+    }
+
+    #[test]
+    fn growth_that_fails_after_all_is_not_counted() {
+        let mut tally = Tally { sum: 0, limit: 100, last: 0 };
+        assert_eq!(tally.grow(0, 60, None), Ok(true));
+        tally.take_back();
+        tally.take_back();
+        assert_eq!(tally.grow(0, 100, None), Ok(true));
+    }
+
+    #[test]
+    fn growth_beyond_the_modules_own_maximum_fails_without_a_fault() {
+        let mut tally = Tally { sum: 0, limit: 100, last: 0 };
+        assert_eq!(tally.grow(0, 60, Some(50)), Ok(false));
+        assert_eq!(tally.grow(0, 100, None), Ok(true));
+    }
+}
