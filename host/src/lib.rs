@@ -5,9 +5,15 @@
 
 pub mod config;
 pub mod deployment;
+pub mod admin;
 pub mod event;
 pub mod handler;
+pub mod health;
+pub mod http;
+pub mod ingest;
 pub mod log;
+pub mod problem;
 pub mod retry;
+pub mod status;
 pub mod topic;
 pub mod wasm;
