@@ -26,7 +26,6 @@ use axum::response::{IntoResponse, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::TraceLayer;
 use tracing::Span;
@@ -149,7 +148,8 @@ fn dress(router: Router) -> Router {
     router
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(ServiceBuilder::new().layer(trace).layer(CatchPanicLayer::custom(panicked)))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(trace)
 }
 
 /// Names the path alone: the query holds the key.

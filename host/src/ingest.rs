@@ -63,7 +63,7 @@ struct Ingest {
 /// The answer to an event that the log has.
 #[derive(Serialize)]
 struct Accepted {
-    topic: Arc<str>,
+    topic: String,
     partition: i32,
     offset: i64,
 }
@@ -93,7 +93,7 @@ async fn accept(
     let value = read(body, ingest.max_body).await?;
     let event = Event { topic, key, value: Some(value), headers, timestamp_ms: None };
     let Position { topic, partition, offset } = ingest.append(event).await?;
-    Ok(Json(Accepted { topic, partition, offset }))
+    Ok(Json(Accepted { topic: topic.to_string(), partition, offset }))
 }
 
 impl Ingest {
