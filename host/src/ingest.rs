@@ -57,6 +57,7 @@ struct Ingest {
     log: Arc<dyn Log>,
     topics: HashSet<Arc<str>>,
     max_body: usize,
+    confirm_timeout: Duration,
     queue: Arc<Semaphore>,
 }
 
@@ -70,10 +71,15 @@ struct Accepted {
 
 /// `POST /v1/topics/{topic}/events`.
 pub fn router(state: IngestState) -> Router {
+    router_with(state, CONFIRM_TIMEOUT)
+}
+
+fn router_with(state: IngestState, confirm_timeout: Duration) -> Router {
     let ingest = Ingest {
         log: state.log,
         topics: state.topics.into_iter().map(Into::into).collect(),
         max_body: state.max_body,
+        confirm_timeout,
         queue: Arc::new(Semaphore::new(state.queue.clamp(1, Semaphore::MAX_PERMITS))),
     };
     Router::new().route("/v1/topics/{topic}/events", post(accept)).with_state(Arc::new(ingest))
@@ -114,11 +120,11 @@ impl Ingest {
         // The event waits for the log even when its client does not: the task keeps its place
         // in the queue until the log has answered.
         let answer = tokio::spawn(confirm(receipt, permit));
-        match tokio::time::timeout(CONFIRM_TIMEOUT, answer).await {
+        match tokio::time::timeout(self.confirm_timeout, answer).await {
             Ok(Ok(result)) => result.map_err(|e| refusal(&topic, e)),
             Ok(Err(_)) => Err(unconfirmed("the host stopped waiting")),
             Err(_) => {
-                let waited = humantime::format_duration(CONFIRM_TIMEOUT);
+                let waited = humantime::format_duration(self.confirm_timeout);
                 Err(unconfirmed(&format!("no answer within {waited}")))
             }
         }

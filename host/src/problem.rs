@@ -152,9 +152,7 @@ impl IntoResponse for Problem {
 
 /// Answers a path that does not exist.
 pub(crate) async fn not_found(uri: Uri) -> Problem {
-    let detail =
-        format!("there is nothing at {:?}; events go to /v1/topics/{{topic}}/events", uri.path());
-    Problem::new(Kind::NotFound, detail)
+    Problem::new(Kind::NotFound, format!("there is nothing at {:?}", uri.path()))
 }
 
 /// Answers a method that the path does not have; axum adds `Allow`. `OPTIONS` merely asks what

@@ -66,7 +66,9 @@ impl Server {
     }
 
     async fn connect(&self) -> TokioIo<TcpStream> {
-        TokioIo::new(TcpStream::connect(self.address).await.unwrap())
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        TokioIo::new(stream)
     }
 
     /// Sends these bytes over a connection of its own.

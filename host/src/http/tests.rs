@@ -147,7 +147,8 @@ async fn a_head_that_trickles_is_cut_off_and_others_are_served() {
 async fn an_idle_connection_outlives_the_read_timeout_and_is_closed_when_idle_too_long() {
     let limits = ServeLimits { idle_timeout: SHORT * 5, ..limits() };
     let server = Server::start(small(), limits).await;
-    for mut client in [server.http1().await, server.http2().await] {
+    for http2 in [false, true] {
+        let mut client = if http2 { server.http2().await } else { server.http1().await };
         assert_eq!(client.get("/").await.body, "ok");
         let answered = tokio::time::Instant::now();
         let mut tick = tokio::time::interval(SHORT / 10);

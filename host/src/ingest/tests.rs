@@ -3,14 +3,14 @@
 mod garbage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, Request};
-use bytes::Bytes;
 use http_body_util::Full;
 use serde_json::json;
 
 use super::testing::CorkedLog;
-use super::{IngestState, router};
+use super::{IngestState, router, router_with};
 use crate::event::Header;
 use crate::http::testing::{Answer, Client, Server, rest_of};
 use crate::log::AppendError;
@@ -18,10 +18,14 @@ use crate::log::AppendError;
 const PATH: &str = "/v1/topics/orders/events";
 const MAX_BODY: usize = 1024;
 
-async fn ingest(queue: usize) -> (Arc<CorkedLog>, Server) {
+fn corked(queue: usize) -> (Arc<CorkedLog>, IngestState) {
     let log = Arc::new(CorkedLog::new());
     let topics = ["orders".to_owned(), "ghost".to_owned()].into();
-    let state = IngestState { log: log.clone(), topics, max_body: MAX_BODY, queue };
+    (log.clone(), IngestState { log, topics, max_body: MAX_BODY, queue })
+}
+
+async fn ingest(queue: usize) -> (Arc<CorkedLog>, Server) {
+    let (log, state) = corked(queue);
     (log, Server::serving(router(state)).await)
 }
 
@@ -256,15 +260,15 @@ async fn each_failure_of_the_log_has_its_problem() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_log_that_never_answers_leaves_the_outcome_unknown() {
-    let (log, server) = ingest(10).await;
+#[tokio::test]
+async fn a_log_that_does_not_answer_leaves_the_outcome_unknown() {
+    let (log, state) = corked(1);
     log.cork();
+    let server = Server::serving(router_with(state, Duration::from_millis(20))).await;
     let mut client = server.http1().await;
-    let body = Full::new(Bytes::from_static(b"v"));
-    let request = event().body(body).unwrap();
-    let Client::Http1(sender) = &mut client else { unreachable!() };
-    let response = sender.send_request(request).await.unwrap();
-    assert_eq!(response.status(), 503);
-    assert_eq!(response.headers()["retry-after"], "5");
+    let answer = client.post(PATH, "v").await;
+    let detail = answer.problem(503, "log-unreachable");
+    assert!(detail.contains("20ms") && detail.contains("may have been written"), "{detail}");
+    assert_eq!(answer.header("retry-after"), "5");
+    client.post(PATH, "v").await.problem(503, "queue-full");
 }
