@@ -1,0 +1,18 @@
+//! Returns each event unchanged, to the default route: for benchmarks and for tests that compare
+//! byte for byte.
+
+use bindings::exports::lockstep::handler::event_handler::{Event, Guest};
+
+mod bindings {
+    wit_bindgen::generate!({ path: "../../../wit", world: "handler" });
+    use super::Handler;
+    export!(Handler);
+}
+
+struct Handler;
+
+impl Guest for Handler {
+    fn handle(event: Event) -> Vec<Event> {
+        vec![Event { topic: None, ..event }]
+    }
+}

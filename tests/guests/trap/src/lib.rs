@@ -1,0 +1,20 @@
+//! Traps in every call, without a word: the bare `unreachable` instruction.
+
+use bindings::exports::lockstep::handler::event_handler::{Event, Guest};
+
+mod bindings {
+    wit_bindgen::generate!({ path: "../../../wit", world: "handler" });
+    use super::Handler;
+    export!(Handler);
+}
+
+struct Handler;
+
+impl Guest for Handler {
+    fn handle(_event: Event) -> Vec<Event> {
+        #[cfg(target_arch = "wasm32")]
+        core::arch::wasm32::unreachable();
+        #[cfg(not(target_arch = "wasm32"))]
+        unimplemented!()
+    }
+}
