@@ -1,0 +1,47 @@
+//! The promises of Lockstep, tested from outside: the real program, real brokers, real faults.
+//!
+//! Each behaviour is one function named in words and runs on both logs, as `on_kafka::…` and
+//! `on_embedded::…`; `cargo test -p lockstep-tests on_embedded` needs no Java. See
+//! `lockstep_tests::scenario` for the world a test gets.
+
+/// Makes one test for each behaviour on each log.
+macro_rules! on_both_logs {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod on_embedded {
+            $(#[test]
+            fn $behaviour() {
+                super::$behaviour(lockstep_tests::scenario::Scenario::new(
+                    lockstep_tests::log::LogKind::Embedded,
+                    stringify!($behaviour),
+                ));
+            })+
+        }
+        mod on_kafka {
+            $(#[test]
+            fn $behaviour() {
+                super::$behaviour(lockstep_tests::scenario::Scenario::new(
+                    lockstep_tests::log::LogKind::Kafka,
+                    stringify!($behaviour),
+                ));
+            })+
+        }
+    };
+}
+
+mod architecture;
+mod broker_down;
+mod bytes;
+mod command_line;
+mod configuration;
+mod crashes;
+mod dead_letters;
+mod dev;
+mod fleet;
+mod ingest;
+mod limits;
+mod outputs;
+mod policies;
+mod sandbox;
+mod start;
+mod topics;
+mod transactions;

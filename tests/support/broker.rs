@@ -1,0 +1,263 @@
+//! A real Apache Kafka for tests: one node, one directory, ports of its own.
+//!
+//! The jars come from Maven Central once and stay in the user's cache. [`Broker::shared`] is one
+//! broker for the whole run, started by the first test that needs it; a test that stops its
+//! broker starts one of its own.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rustix::process::Signal;
+
+use crate::paths;
+use crate::process::Process;
+use crate::{guardian, kafka};
+
+const VERSION: &str = "4.3.0";
+/// The compiler that starts fast: a test run is over before the other one pays.
+const SMALL_AND_QUICK: &[&str] = &["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+const START_DEADLINE: Duration = Duration::from_secs(90);
+/// The user of the SASL listener.
+pub const SASL_USER: &str = "lockstep";
+/// The password that the SASL listener takes.
+pub const SASL_PASSWORD: &str = "the-right-password";
+
+/// A broker that is killed when dropped.
+pub struct Broker {
+    directory: tempfile::TempDir,
+    ports: Ports,
+    jvm: &'static [&'static str],
+    process: Mutex<Option<Process>>,
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    plain: u16,
+    sasl: u16,
+    controller: u16,
+}
+
+impl Broker {
+    /// The broker of this test run.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// A broker for measurements: it may warm up, and use more memory.
+    pub fn for_benchmarks() -> Self {
+        Self::start_with(&["-Xmx1g", "-XX:+UseSerialGC"])
+    }
+
+    /// A broker of one's own, running.
+    pub fn start() -> Self {
+        Self::start_with(SMALL_AND_QUICK)
+    }
+
+    /// A broker of one's own that has its ports and its directory, but does not run yet.
+    pub fn stopped() -> Self {
+        Self::formatted(SMALL_AND_QUICK)
+    }
+
+    fn start_with(jvm: &'static [&'static str]) -> Self {
+        let mut failures = Vec::new();
+        // Someone else may take a free port between our looking and the broker's binding.
+        for _ in 0..3 {
+            let broker = Self::formatted(jvm);
+            match broker.try_start() {
+                Ok(()) => return broker,
+                Err(output) => failures.push(output),
+            }
+        }
+        panic!("the broker did not start\n{}", failures.join("\n"));
+    }
+
+    fn formatted(jvm: &'static [&'static str]) -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("lockstep-kafka-")
+            .tempdir()
+            .expect("a temporary directory can be made");
+        guardian::remove_at_end(directory.path());
+        let broker = Self { directory, ports: Ports::free(), jvm, process: Mutex::new(None) };
+        broker.format();
+        broker
+    }
+
+    /// `host:port` of the listener without authentication.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.plain)
+    }
+
+    /// `host:port` of the listener that asks for user and password (SASL PLAIN).
+    pub fn sasl_address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.sasl)
+    }
+
+    /// Starts a stopped broker on the ports it had.
+    pub fn restart(&self) {
+        if let Err(output) = self.try_start() {
+            panic!("the broker did not start\n{output}");
+        }
+    }
+
+    /// Stops the broker in an orderly way; its data stay.
+    pub fn stop(&self) {
+        if let Some(mut process) = self.process().take() {
+            process.signal(Signal::TERM);
+            process.wait(Duration::from_secs(60));
+        }
+    }
+
+    fn try_start(&self) -> Result<(), String> {
+        let process = Process::start(
+            "the broker",
+            java(self.jvm).arg("kafka.Kafka").arg(self.directory.path().join("server.properties")),
+        );
+        *self.process() = Some(process);
+        let begun = Instant::now();
+        while begun.elapsed() < START_DEADLINE {
+            if self.probe().is_ok() {
+                return Ok(());
+            }
+            let mut process = self.process();
+            if let Some(process) = process.as_mut()
+                && process.try_wait().is_some()
+            {
+                return Err(process.output());
+            }
+        }
+        Err(self.process().as_ref().map(Process::output).unwrap_or_default())
+    }
+
+    /// An open port is not enough: a transaction must go through.
+    fn probe(&self) -> Result<(), Box<dyn std::error::Error>> {
+        let timeout = Duration::from_secs(5);
+        let address = self.address();
+        // Without a listener a client would wait for its own back-off: look first.
+        if std::net::TcpStream::connect(&address).is_err() {
+            std::thread::sleep(Duration::from_millis(50));
+            return Err("no listener".into());
+        }
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &address)
+            .set("transactional.id", "probe")
+            .set("transaction.timeout.ms", "10000")
+            .create()?;
+        producer.client().fetch_metadata(None, timeout)?;
+        kafka::create_topic(&address, "lockstep-probe", 1, &[])?;
+        producer.init_transactions(timeout)?;
+        producer.begin_transaction()?;
+        producer
+            .send(BaseRecord::<(), str>::to("lockstep-probe").payload("probe"))
+            .map_err(|(error, _)| error)?;
+        producer.commit_transaction(timeout)?;
+        Ok(())
+    }
+
+    fn format(&self) {
+        let directory = self.directory.path();
+        let Ports { plain, sasl, controller } = self.ports;
+        let base = fs::read_to_string(paths::tests().join("kafka/server.properties"))
+            .expect("tests/kafka/server.properties can be read");
+        let properties = format!(
+            "{base}\n\
+             controller.quorum.voters=1@127.0.0.1:{controller}\n\
+             listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},\
+             CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}\n\
+             listener.name.sasl.plain.sasl.jaas.config=\
+             org.apache.kafka.common.security.plain.PlainLoginModule required \
+             user_{SASL_USER}=\"{SASL_PASSWORD}\";\n\
+             log.dirs={}\n",
+            directory.join("data").display()
+        );
+        let file = directory.join("server.properties");
+        fs::write(&file, properties).expect("the broker's directory can be written");
+        let output = java(SMALL_AND_QUICK)
+            .args(["kafka.tools.StorageTool", "format", "-t", "bG9ja3N0ZXAtdGVzdHMtMQ", "-c"])
+            .arg(&file)
+            .output()
+            .expect("java was found before");
+        assert!(
+            output.status.success(),
+            "failed to format the broker's directory: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn process(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Ports {
+    fn free() -> Self {
+        let bind = || TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let listeners = [bind(), bind(), bind()];
+        let [plain, sasl, controller] =
+            listeners.map(|l| l.local_addr().expect("a bound listener has an address").port());
+        Self { plain, sasl, controller }
+    }
+}
+
+fn java(options: &[&str]) -> Command {
+    let mut command = Command::new("java");
+    command
+        .args(options)
+        .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+        .arg("-cp")
+        .arg(jars().join("*"));
+    command
+}
+
+/// The directory of the jars, filled at the first use on this machine.
+fn jars() -> &'static Path {
+    static JARS: OnceLock<PathBuf> = OnceLock::new();
+    JARS.get_or_init(|| {
+        require("java", "-version", "a Java runtime 17 or later (Debian: openjdk-17-jre-headless)");
+        let cache = paths::user_cache().join("lockstep");
+        let jars = cache.join(format!("kafka-{VERSION}"));
+        if !jars.is_dir() {
+            fetch_jars(&cache, &jars);
+        }
+        jars
+    })
+}
+
+/// Complete or absent: other test runs may be doing the same at this moment.
+fn fetch_jars(cache: &Path, jars: &Path) {
+    require("mvn", "--version", "Apache Maven (Debian: maven), which fetches the broker's jars");
+    fs::create_dir_all(cache).unwrap_or_else(|e| panic!("failed to make {cache:?}: {e}"));
+    let partial = tempfile::Builder::new()
+        .prefix("kafka-partial-")
+        .tempdir_in(cache)
+        .expect("the cache directory can be written");
+    let output = Command::new("mvn")
+        .args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-f"])
+        .arg(paths::tests().join("kafka/pom.xml"))
+        .arg(format!("-DoutputDirectory={}", partial.path().display()))
+        .output()
+        .expect("mvn was found before");
+    assert!(
+        output.status.success(),
+        "failed to fetch the broker's jars from Maven Central: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    let partial = partial.keep();
+    if let Err(error) = fs::rename(&partial, jars) {
+        let _ = fs::remove_dir_all(&partial);
+        assert!(jars.is_dir(), "failed to move the broker's jars to {jars:?}: {error}");
+    }
+}
+
+fn require(program: &str, version: &str, what: &str) {
+    let found = Command::new(program).arg(version).output().is_ok_and(|o| o.status.success());
+    assert!(found, "the tests on Kafka need {what}: `{program} {version}` does not work");
+}

@@ -1,0 +1,135 @@
+//! A running host: `lockstep run` as a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::process::{Process, code};
+use crate::wait::{DEADLINE, eventually_ok};
+use crate::{cli, http};
+
+/// A host that is killed when dropped.
+pub struct Host {
+    process: Process,
+    /// `http://host:port` of the ingest listener.
+    pub ingest: String,
+    /// `http://host:port` of the admin listener.
+    pub admin: String,
+}
+
+impl Host {
+    /// Starts a host and waits until it is ready.
+    #[track_caller]
+    pub fn start(config: &Path) -> Self {
+        let host = Self::launch(config, &[]);
+        host.wait_until_ready();
+        host
+    }
+
+    /// Starts a host with these environment variables and waits until it listens.
+    #[track_caller]
+    pub fn launch(config: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut command = Self::command(config);
+        command.envs(environment.iter().copied());
+        Self::listening(Process::start("lockstep run", &mut command))
+    }
+
+    /// Starts `lockstep dev` in this directory and waits until it listens.
+    #[track_caller]
+    pub fn dev(directory: &Path, args: &[&str]) -> Self {
+        let mut command = cli::command(["dev", "--ingest", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(args).current_dir(directory);
+        Self::listening(Process::start("lockstep dev", &mut command))
+    }
+
+    /// The command that starts a host.
+    pub fn command(config: &Path) -> Command {
+        let config = PathBuf::from(config);
+        let mut command = cli::command([Path::new("run"), Path::new("--config"), &config]);
+        command.current_dir(config.parent().unwrap_or(Path::new(".")));
+        command
+    }
+
+    #[track_caller]
+    fn listening(process: Process) -> Self {
+        let Some((ingest, admin)) = process.find_line(DEADLINE * 2, addresses) else {
+            panic!("the host did not become ready\n{}", process.output());
+        };
+        Self { process, ingest: format!("http://{ingest}"), admin: format!("http://{admin}") }
+    }
+
+    /// Waits until `/readyz` says so.
+    #[track_caller]
+    pub fn wait_until_ready(&self) {
+        let url = format!("{}/readyz", self.admin);
+        eventually_ok("the host is ready", || match http::try_get(&url) {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            other => Err(format!("{other:?}\n{}", self.output())),
+        });
+    }
+
+    /// The process, for its pid and its output.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Everything the host logged.
+    pub fn output(&self) -> String {
+        self.process.output()
+    }
+
+    /// Waits until the host has logged a line with all of these parts, and gives the line.
+    #[track_caller]
+    pub fn logged(&self, parts: &[&str]) -> String {
+        let has_all =
+            |line: &str| parts.iter().all(|part| line.contains(part)).then(|| line.to_owned());
+        self.process
+            .find_line(DEADLINE, has_all)
+            .unwrap_or_else(|| panic!("not logged: {parts:?}\n{}", self.output()))
+    }
+
+    /// Kills the host as `kill -9` does.
+    pub fn kill9(&mut self) {
+        self.process.kill9();
+    }
+
+    /// Asks the host to stop, and gives its exit code and the time it took.
+    #[track_caller]
+    pub fn terminate(&mut self) -> (i32, Duration) {
+        let begun = Instant::now();
+        self.process.signal(Signal::TERM);
+        let status = self.process.wait(DEADLINE);
+        (code(status), begun.elapsed())
+    }
+
+    /// `POST /v1/topics/{topic}/events`.
+    #[track_caller]
+    pub fn post(&self, topic: &str, headers: &[(&str, &str)], body: &[u8]) -> http::Answer {
+        http::post(&self.events_url(topic), headers, body)
+    }
+
+    /// Where events of a topic are posted to.
+    pub fn events_url(&self, topic: &str) -> String {
+        format!("{}/v1/topics/{topic}/events", self.ingest)
+    }
+
+    /// What `/v1/handlers` says about one handler; null when it does not name it.
+    #[track_caller]
+    pub fn handler(&self, name: &str) -> Value {
+        let handlers = http::get(&format!("{}/v1/handlers", self.admin)).json();
+        let named = handlers.as_array().into_iter().flatten().find(|h| h["name"] == name);
+        named.cloned().unwrap_or_default()
+    }
+}
+
+/// The addresses in the line `… ready ingest=127.0.0.1:8080 admin=127.0.0.1:8081`.
+fn addresses(line: &str) -> Option<(String, String)> {
+    let (_, rest) = line.split_once("ready ")?;
+    let field = |name: &str| {
+        rest.split_whitespace().find_map(|word| word.strip_prefix(name)).map(str::to_owned)
+    };
+    Some((field("ingest=")?, field("admin=")?))
+}

@@ -1,0 +1,94 @@
+//! Requests to a host, as `curl` would send them.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+    /// The header `content-type`.
+    pub content_type: String,
+    /// The header `retry-after`, when there is one.
+    pub retry_after: Option<String>,
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("not JSON: {error}: {self:?}"))
+    }
+
+    /// Asserts that this is a problem of this kind and status, and gives its detail.
+    #[track_caller]
+    pub fn problem(&self, kind: &str, status: u16) -> String {
+        assert_eq!(self.status, status, "{self:?}");
+        assert!(self.content_type.starts_with("application/problem+json"), "{self:?}");
+        let json = self.json();
+        assert_eq!(json["type"], format!("urn:lockstep:problem:{kind}"), "{self:?}");
+        assert_eq!(json["status"], status, "{self:?}");
+        assert!(json["title"].as_str().is_some_and(|title| !title.is_empty()), "{self:?}");
+        json["detail"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// `GET`; the error is that of the connection.
+pub fn try_get(url: &str) -> Result<Answer, ureq::Error> {
+    agent().get(url).call().and_then(answer)
+}
+
+/// `GET`.
+#[track_caller]
+pub fn get(url: &str) -> Answer {
+    try_get(url).unwrap_or_else(|error| panic!("failed to get {url}: {error}"))
+}
+
+/// `POST`; the error is that of the connection.
+pub fn try_post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, ureq::Error> {
+    let mut request = agent().post(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.send(body).and_then(answer)
+}
+
+/// `POST`.
+#[track_caller]
+pub fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    try_post(url, headers, body).unwrap_or_else(|error| panic!("failed to post to {url}: {error}"))
+}
+
+/// No pool: a host that was killed must not leave connections behind for the next one.
+fn agent() -> &'static Agent {
+    static AGENT: OnceLock<Agent> = OnceLock::new();
+    AGENT.get_or_init(|| {
+        Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .max_idle_connections(0)
+            .proxy(None)
+            .build()
+            .into()
+    })
+}
+
+fn answer(response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {
+    let (parts, mut body) = response.into_parts();
+    let header = |name: &str| {
+        parts.headers.get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+    };
+    Ok(Answer {
+        status: parts.status.as_u16(),
+        body: body.read_to_string()?,
+        content_type: header("content-type").unwrap_or_default(),
+        retry_after: header("retry-after"),
+    })
+}

@@ -1,0 +1,20 @@
+//! What the behavioural tests and the benchmarks share: real brokers, real hosts, both logs.
+//!
+//! Knows the host only from outside, as a program with a command line, a configuration and
+//! HTTP; what lies in Kafka it reads with a client of its own. Fixtures panic: a test that
+//! cannot be set up has failed.
+
+pub mod broker;
+pub mod build;
+pub mod cli;
+pub mod embedded;
+pub mod event;
+pub mod guardian;
+pub mod host;
+pub mod http;
+pub mod kafka;
+pub mod log;
+pub mod paths;
+pub mod process;
+pub mod scenario;
+pub mod wait;
