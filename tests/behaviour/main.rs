@@ -37,6 +37,7 @@ mod crashes;
 mod dead_letters;
 mod dev;
 mod fleet;
+mod harness;
 mod ingest;
 mod limits;
 mod outputs;

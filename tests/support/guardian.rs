@@ -49,7 +49,9 @@ fn tell(line: &str) {
     writeln!(pipe, "{line}").expect("the guardian shell reads until this process ends");
 }
 
-fn start() -> ChildStdin {
+/// Starts a guardian, which acts when the pipe is closed. Others than its own test want
+/// [`watch`].
+pub fn start() -> ChildStdin {
     let mut shell = Command::new("sh")
         .args(["-c", SCRIPT])
         .stdin(Stdio::piped())
