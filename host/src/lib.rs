@@ -6,6 +6,7 @@
 pub mod config;
 pub mod deployment;
 pub mod admin;
+pub mod cli;
 pub mod event;
 pub mod handler;
 pub mod health;
@@ -15,5 +16,6 @@ pub mod log;
 pub mod problem;
 pub mod retry;
 pub mod status;
+pub mod toolchain;
 pub mod topic;
 pub mod wasm;

@@ -1,0 +1,245 @@
+//! `lockstep check`: everything that can be known about a configuration without a log. Starts
+//! nothing, creates nothing, and reports all problems, not only the first.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytesize::ByteSize;
+use clap::Args;
+use serde::Serialize;
+
+use super::exit::ExitCode;
+use super::problem::Problem;
+use super::progress::Progress;
+use super::stdout::{OutputFormat, Stdout};
+use crate::config::{self, HostConfig};
+use crate::deployment;
+use crate::handler::Handler;
+use crate::wasm::Runtime;
+
+/// Check a configuration, its handlers and their components.
+///
+/// Reads the configuration and every manifest, compiles every component, checks what it imports
+/// and exports, and reports all problems. The log is not asked: this works without brokers, as a
+/// step before a deployment. Exits with 0 when a host can start, with 2 when it cannot.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  lockstep check --config lockstep.toml
+  lockstep check --config lockstep.toml --output json | jq .problems")]
+pub(super) struct CheckArgs {
+    /// The host's configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+
+    /// Form of the report
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    output: OutputFormat,
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+struct Report {
+    ok: bool,
+    config: String,
+    handlers: Vec<HandlerReport>,
+    problems: Vec<Problem>,
+}
+
+/// A handler whose manifest could be read.
+#[derive(Debug, Serialize)]
+struct HandlerReport {
+    name: String,
+    manifest: String,
+    from: Vec<String>,
+    to: Vec<String>,
+    component: String,
+    /// `None` when the component is missing or cannot be used; the problems say why.
+    program: Option<ProgramReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProgramReport {
+    bytes: u64,
+    world: String,
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+pub(super) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let report = inspect(&args.config)?;
+    let mut out = Stdout::new();
+    match args.output {
+        OutputFormat::Json => out.json(&report)?,
+        OutputFormat::Text => out.text(&text(&report))?,
+    }
+    out.flush()?;
+    Ok(if report.ok { ExitCode::Success } else { ExitCode::Usage })
+}
+
+fn inspect(file: &Path) -> anyhow::Result<Report> {
+    let (mut reports, mut problems) = (Vec::new(), Vec::new());
+    match HostConfig::load(file) {
+        Err(error) => problems.push(error.into()),
+        Ok(mut config) => {
+            let runtime = Runtime::new()?;
+            let (mut manifests, mut handlers) = (Vec::new(), Vec::new());
+            for manifest in config.handlers {
+                match deployment::load(&manifest) {
+                    Err(error) => problems.push(error.into()),
+                    Ok(handler) => {
+                        reports.push(inspect_handler(&runtime, &manifest, &handler, &mut problems));
+                        manifests.push(manifest);
+                        handlers.push(handler);
+                    }
+                }
+            }
+            // What could be read is compared, whatever else is wrong.
+            config.handlers = manifests;
+            if let Err(error) = config::cross_check(&config, &handlers) {
+                problems.push(error.into());
+            }
+        }
+    }
+    let (ok, config) = (problems.is_empty(), file.display().to_string());
+    Ok(Report { ok, config, handlers: reports, problems })
+}
+
+fn inspect_handler(
+    runtime: &Runtime,
+    manifest: &Path,
+    handler: &Handler,
+    problems: &mut Vec<Problem>,
+) -> HandlerReport {
+    let program = inspect_component(runtime, manifest, handler);
+    let program = program.map_err(|problem| problems.push(problem)).ok();
+    let names = |topics: &[Arc<str>]| topics.iter().map(ToString::to_string).collect();
+    HandlerReport {
+        name: handler.name.clone(),
+        manifest: manifest.display().to_string(),
+        from: names(&handler.from),
+        to: names(&handler.to),
+        component: handler.component.display().to_string(),
+        program,
+    }
+}
+
+fn inspect_component(
+    runtime: &Runtime,
+    manifest: &Path,
+    handler: &Handler,
+) -> Result<ProgramReport, Problem> {
+    let path = &handler.component;
+    let bytes = fs::read(path).map_err(|error| {
+        let folder = manifest.parent().unwrap_or(manifest);
+        let fix = format!(
+            "build it with `{}` in {folder:?}, or correct `component` in {manifest:?}",
+            handler.build_command
+        );
+        Problem::new(path, format!("the component cannot be read: {error}"), Some(fix))
+    })?;
+    let _progress = Progress::start(format!("compiling {}", handler.name));
+    // The message names the fix.
+    let program = runtime
+        .load(&Arc::new(handler.clone()), &bytes)
+        .map_err(|error| Problem::new(path, format!("{error:#}"), None))?;
+    Ok(ProgramReport {
+        bytes: bytes.len() as u64,
+        world: program.world().as_str().to_owned(),
+        imports: program.imports(),
+        exports: program.exports(),
+    })
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for handler in &report.handlers {
+        text += &handler_text(handler);
+        text.push('\n');
+    }
+    for problem in &report.problems {
+        text += &format!("problem: {problem}\n");
+    }
+    match report.problems.len() {
+        0 => text += &format!("{}: ok\n", report.config),
+        1 => text += &format!("{}: 1 problem\n", report.config),
+        n => text += &format!("{}: {n} problems\n", report.config),
+    }
+    text
+}
+
+fn handler_text(handler: &HandlerReport) -> String {
+    let mut text = format!("handler {}\n", handler.name);
+    let mut line = |name: &str, value: &str| text += &format!("  {name:<9}  {value}\n");
+    let list = |names: &[String]| match names {
+        [] => "(none)".to_owned(),
+        names => names.join(", "),
+    };
+    line("manifest", &handler.manifest);
+    line("from", &list(&handler.from));
+    line("to", &list(&handler.to));
+    line("component", &handler.component);
+    match &handler.program {
+        None => line("", "(unusable, see below)"),
+        Some(program) => {
+            line("size", &ByteSize(program.bytes).to_string());
+            line("world", &program.world);
+            for (name, list) in [("imports", &program.imports), ("exports", &program.exports)] {
+                let entries = list.iter().map(String::as_str);
+                let names = std::iter::once(name).chain(std::iter::repeat(""));
+                entries.zip(names).for_each(|(entry, name)| line(name, entry));
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(problems: Vec<Problem>) -> Report {
+        let program = ProgramReport {
+            bytes: 2048,
+            world: "handler".to_owned(),
+            imports: vec!["a".to_owned(), "b".to_owned()],
+            exports: vec![],
+        };
+        let handler = HandlerReport {
+            name: "weather".to_owned(),
+            manifest: "weather/handler.toml".to_owned(),
+            from: vec!["in".to_owned()],
+            to: vec![],
+            component: "weather.wasm".to_owned(),
+            program: Some(program),
+        };
+        let ok = problems.is_empty();
+        Report { ok, config: "lockstep.toml".to_owned(), handlers: vec![handler], problems }
+    }
+
+    #[test]
+    fn a_sound_configuration_is_shown_with_what_its_components_use() {
+        assert_eq!(
+            text(&report(vec![])),
+            "handler weather\n  manifest   weather/handler.toml\n  from       in\n  \
+             to         (none)\n  component  weather.wasm\n  size       2.0 KiB\n  \
+             world      handler\n  imports    a\n             b\n\nlockstep.toml: ok\n"
+        );
+    }
+
+    #[test]
+    fn every_problem_is_shown_with_file_and_fix() {
+        let problem = |file: &str| {
+            Problem::new(Path::new(file), "it is wrong", Some("put it right".to_owned()))
+        };
+        let text = text(&report(vec![problem("a.toml"), problem("b.toml")]));
+        assert!(
+            text.ends_with(
+                "problem: a.toml: it is wrong; put it right\n\
+                 problem: b.toml: it is wrong; put it right\nlockstep.toml: 2 problems\n"
+            ),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,42 @@
+//! Something moving while a person waits. On anything but a terminal: nothing.
+
+use std::borrow::Cow;
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A spinner on stderr, gone when dropped.
+#[derive(Debug)]
+pub(super) struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    /// Starts to turn beside `what`, for example `building weather`.
+    pub(super) fn start(what: impl Into<Cow<'static, str>>) -> Self {
+        if !io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let bar = ProgressBar::new_spinner().with_prefix(what);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {elapsed}  {wide_msg}")
+        {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(Some(bar))
+    }
+
+    /// Shows what is being done right now.
+    pub(super) fn detail(&self, line: &str) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(line.trim().to_owned());
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
