@@ -3,10 +3,11 @@
 //! Outputs, dead letters and offsets move in lockstep: one batch of events is one transaction.
 //! The README of the project explains the parts and the invariants between them.
 
+pub mod admin;
+pub mod board;
+pub mod cli;
 pub mod config;
 pub mod deployment;
-pub mod admin;
-pub mod cli;
 pub mod event;
 pub mod handler;
 pub mod health;
@@ -15,7 +16,11 @@ pub mod ingest;
 pub mod log;
 pub mod problem;
 pub mod retry;
+pub mod server;
 pub mod status;
+pub mod stop;
+pub mod supervisor;
 pub mod toolchain;
 pub mod topic;
 pub mod wasm;
+pub mod worker;

@@ -118,7 +118,7 @@ fn load(handlers: Vec<Handler>) -> anyhow::Result<Vec<Loaded>> {
             .load(&handler, &component)
             .with_context(|| format!("handler {:?}: {}", handler.name, handler.component.display()))?;
         info!(
-            handler = %handler.name, world = %program.world(), bytes = component.len(),
+            handler = %handler.name, world = program.world().as_str(), bytes = component.len(),
             took = ?begun.elapsed(), "component loaded"
         );
         programs.push((handler, Arc::new(program)));

@@ -82,6 +82,11 @@ impl Backlog {
         self.held.retain(|at, _| !gone(at));
     }
 
+    /// Whether the partition waits.
+    pub(super) fn is_held(&self, at: &TopicPartition) -> bool {
+        self.held.contains_key(at)
+    }
+
     /// Whether nothing is ready.
     pub(super) fn is_empty(&self) -> bool {
         self.ready.is_empty()
