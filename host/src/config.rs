@@ -12,12 +12,18 @@ mod expand;
 mod fault;
 mod host_toml;
 mod kafka;
+#[cfg(test)]
+mod kafka_tests;
 mod kafka_toml;
 pub(crate) mod names;
 mod node;
 mod owned;
 pub(crate) mod scalars;
 mod secret;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub(crate) mod topics;
 
 use std::net::SocketAddr;

@@ -1,6 +1,8 @@
 //! Handlers as they are deployed: a manifest and the component that it names.
 
 pub mod manifest;
+#[cfg(test)]
+mod tests;
 
 pub use manifest::load;
 

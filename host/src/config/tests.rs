@@ -1,0 +1,312 @@
+//! The host's configuration: every key broken in turn, checks across files, syntax errors.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::testing::KeyTable;
+use super::*;
+use crate::deployment;
+use crate::handler::Handler;
+
+const VALID: &str = r#"
+cluster_id = "fleet"
+host_id = "host-1"
+data_dir = "./data"
+shutdown_deadline = "10s"
+handlers = ["weather", "orders/handler.toml"]
+
+[http]
+ingest = "127.0.0.1:8080"
+admin = "127.0.0.1:8081"
+max_body = "1MiB"
+read_timeout = "10s"
+queue = 10000
+
+[kafka]
+"bootstrap.servers" = "broker:9092"
+"security.protocol" = "ssl"
+"socket.keepalive.enable" = true
+"ssl.ca.pem" = { file = "ca.pem" }
+"ssl.key.pem" = "${KAFKA_KEY_PEM}"
+[kafka.consumer]
+"max.poll.interval.ms" = 300000
+[kafka.producer]
+"linger.ms" = 1.5
+"transaction.timeout.ms" = "60000"
+
+[[topics]]
+name = "source-topic"
+partitions = 3
+replication_factor = 1
+settings = { "retention.ms" = "604800000", "preallocate" = true }
+ingest = true
+"#;
+
+const PROPERTY: &str = "use for example \"text\", \"${NAME}\", 10, true";
+
+fn env(name: &str) -> Option<String> {
+    (name == "KAFKA_KEY_PEM").then(|| r"-----BEGIN KEY-----\nhunter2-key-material\n".to_owned())
+}
+
+fn load(file: &Path) -> Result<HostConfig, ConfigError> {
+    host_toml::load(file, &env)
+}
+
+/// A folder with the files that [`VALID`] names, and two manifests.
+fn folder() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ca.pem"), "CERT-LINE-1\nCERT-LINE-2\n\n").unwrap();
+    for name in ["weather", "orders"] {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+        manifest(dir.path(), name, "");
+    }
+    dir
+}
+
+fn manifest(dir: &Path, name: &str, more: &str) {
+    let text =
+        format!("name = \"{name}\"\ncomponent = \"a.wasm\"\nfrom = [\"source-topic\"]\n{more}");
+    std::fs::write(dir.join(name).join(MANIFEST), text).unwrap();
+}
+
+fn load_text(text: &str) -> (TempDir, Result<HostConfig, ConfigError>) {
+    let dir = folder();
+    let file = dir.path().join("lockstep.toml");
+    std::fs::write(&file, text).unwrap();
+    let config = load(&file);
+    (dir, config)
+}
+
+fn error(text: &str) -> ConfigError {
+    load_text(text).1.expect_err(text)
+}
+
+#[test]
+fn every_broken_key_is_named_with_its_fix() {
+    let dir = folder();
+    let table = KeyTable {
+        file: dir.path().join("lockstep.toml"),
+        valid: VALID,
+        load: |file| load(file).map(drop),
+        cases: &[
+            ("cluster_id", "\"host-1\"", r#" 3 | "" | "a b" | "ä" "#),
+            ("host_id", "\"host-1\"", r#" 3 | "" | "a/b" "#),
+            ("data_dir", "for example", r#" 3 | "" | "ca.pem" "#),
+            ("shutdown_deadline", "\"10s\"", r#" 10 | "10" | "soon" | "1ms" | "2h" "#),
+            ("handlers[0]", "for example", r#" 3 | "" | "nowhere" "#),
+            ("handlers[1]", "", r#" "weather" | "orders/gone.toml" "#),
+            (
+                "http.ingest",
+                "\"127.0.0.1:8080\"",
+                r#" 8080 | "x" | "localhost" | "1.2.3.4:99999" "#,
+            ),
+            ("http.admin", "\"127.0.0.1:8081\"", r#" 1 | "" | "127.0.0.1:8080" | "0.0.0.0:8080" "#),
+            ("http.max_body", "\"1MiB\"", r#" "big" | -1 | 0 | "2GiB" | 1.5 "#),
+            ("http.read_timeout", "\"10s\"", r#" 5 | "" | "0s" | "-1s" | "11m" "#),
+            ("http.queue", "10000", r#" "many" | 0 | -1 | 99999999999 | 1.5 "#),
+            ("kafka.\"bootstrap.servers\"", "for example \"", r#" "" | "a:1,,b:2" "#),
+            ("kafka.\"security.protocol\"", PROPERTY, ""),
+            ("kafka.\"socket.keepalive.enable\"", PROPERTY, ""),
+            ("kafka.\"ssl.ca.pem\".file", "for example", r#" "" | 3 "#),
+            ("kafka.\"ssl.key.pem\"", PROPERTY, ""),
+            ("kafka.consumer.\"max.poll.interval.ms\"", "for example", r#" "5m" | 1.5 | -1 "#),
+            ("kafka.producer.\"linger.ms\"", PROPERTY, ""),
+            ("kafka.producer.\"transaction.timeout.ms\"", "for example", r#" "" | "60s" "#),
+            ("topics[0].name", "\"orders\"", r#" 1 | "" | ".." | "a b" | "_lockstep.x" "#),
+            ("topics[0].partitions", "example 3", r#" "3" | 0 | 10001 | -1 | 1.5 "#),
+            ("topics[0].replication_factor", "example 1", r#" "1" | 0 | 70000 "#),
+            ("topics[0].settings.\"retention.ms\"", "in quotes", ""),
+            ("topics[0].settings.preallocate", "in quotes", ""),
+            ("topics[0].ingest", "true or false", r#" "yes" | 1 "#),
+        ],
+        required: &[
+            ("kafka.\"bootstrap.servers\"", "\"bootstrap.servers\" = \"broker-1:9092"),
+            ("topics[0].name", "name = \"orders\""),
+        ],
+        free: &[
+            "kafka",
+            "kafka.consumer",
+            "kafka.producer",
+            "kafka.\"ssl.ca.pem\"",
+            "topics[0].settings",
+        ],
+    };
+    table.check();
+}
+
+#[test]
+fn a_complete_file_becomes_what_it_says() {
+    let (dir, config) = load_text(VALID);
+    let config = config.unwrap();
+    assert_eq!((&*config.cluster_id, &*config.host_id), ("fleet", "host-1"));
+    assert_eq!(config.data_dir, dir.path().join("./data"));
+    let manifests = ["weather/handler.toml", "orders/handler.toml"];
+    assert_eq!(config.handlers, manifests.map(|path| dir.path().join(path)));
+    assert_eq!(config.http, HttpConfig::default());
+    assert!(config.topics[0].ingest);
+    assert_eq!(config.topics[0].spec.settings["preallocate"], "true");
+    let kafka = config.kafka.unwrap();
+    assert_eq!(kafka.brokers(), "broker:9092");
+    assert_eq!(kafka.common.get("ssl.ca.pem"), Some("CERT-LINE-1\nCERT-LINE-2"));
+    assert_eq!(kafka.producer.get("linger.ms"), Some("1.5"));
+}
+
+#[test]
+fn an_empty_file_is_the_embedded_log_with_the_defaults() {
+    let (dir, config) = load_text("");
+    let (config, defaults) = (config.unwrap(), HostConfig::default());
+    assert_eq!(config.cluster_id, "lockstep");
+    assert_eq!(config.host_id, defaults.host_id);
+    assert_eq!(config.data_dir, dir.path().join(defaults.data_dir));
+    assert_eq!(config.shutdown_deadline, Duration::from_secs(10));
+    assert!(config.kafka.is_none() && config.topics.is_empty() && config.handlers.is_empty());
+    assert_eq!(config.http.max_body, 1 << 20);
+    assert_eq!(config.http.queue, 10_000);
+}
+
+#[test]
+fn broken_syntax_is_located_without_showing_the_line() {
+    let error = error("cluster_id = \"a\"\n[kafka]\n\"sasl.password\" = hunter2\n");
+    assert_eq!(error.key, "line 3, column 19");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_with_the_reason() {
+    let error = HostConfig::load(Path::new("no/such/lockstep.toml")).unwrap_err().to_string();
+    assert!(error.starts_with("no/such/lockstep.toml: cannot be read: No such file"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_not_text_is_refused_with_the_place() {
+    let dir = folder();
+    let file = dir.path().join("lockstep.toml");
+    std::fs::write(&file, b"# fine\nhost_id = \"\xff\"").unwrap();
+    let error = load(&file).unwrap_err();
+    assert_eq!((&*error.key, &*error.problem), ("line 2, column 12", "is not UTF-8"));
+}
+
+#[test]
+fn a_mistyped_key_gets_the_one_that_was_meant() {
+    for (text, near) in [
+        ("handler = []", "did you mean handlers?"),
+        ("[http]\ningress = \"x\"", "did you mean ingest?"),
+        ("[[topics]]\nname = \"a\"\nreplication-factor = 1", "did you mean replication_factor?"),
+    ] {
+        assert!(error(text).fix.contains(near), "{}", error(text));
+    }
+}
+
+#[test]
+fn names_that_appear_twice_are_refused() {
+    let topics = error("[[topics]]\nname = \"a\"\n[[topics]]\nname = \"a\"");
+    assert_eq!(topics.key, "topics[1].name");
+    let handlers = error("handlers = [\"weather\", \"./weather/handler.toml\"]");
+    assert_eq!(handlers.key, "handlers[1]");
+    assert!(handlers.problem.contains("twice"), "{handlers}");
+}
+
+#[test]
+fn port_zero_may_be_used_twice() {
+    let (_dir, config) = load_text("[http]\ningest = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n");
+    assert!(config.is_ok());
+}
+
+#[test]
+fn an_empty_name_of_a_setting_is_refused() {
+    let error = error("[[topics]]\nname = \"a\"\nsettings = { \"\" = 1 }");
+    assert_eq!(error.key, "topics[0].settings.\"\"");
+}
+
+#[test]
+fn a_host_name_that_does_not_fit_is_made_to() {
+    assert_eq!(names::identifier_from("Ada's Mac.local"), "Ada-s-Mac.local");
+    assert_eq!(names::identifier_from(""), "host");
+    assert_eq!(names::identifier_from(&"ü".repeat(99)).len(), 64);
+}
+
+/// The error of the check across [`VALID`]-like files, with these manifests.
+fn across(host: &str, manifests: &[(&str, &str)]) -> Result<(), ConfigError> {
+    let dir = folder();
+    for (name, more) in manifests {
+        manifest(dir.path(), name, more);
+    }
+    let file = dir.path().join("lockstep.toml");
+    std::fs::write(&file, format!("handlers = [\"weather\", \"orders\"]\n{host}")).unwrap();
+    let config = load(&file)?;
+    let handlers: Vec<Handler> =
+        config.handlers.iter().map(|file| deployment::load(file)).collect::<Result<_, _>>()?;
+    cross_check(&config, &handlers).map_err(|mut error| {
+        error.file = error.file.strip_prefix(dir.path()).map(PathBuf::from).unwrap();
+        error
+    })
+}
+
+const KAFKA: &str = "[kafka]\n\"bootstrap.servers\" = \"b:9092\"\n";
+
+#[test]
+fn files_that_agree_pass() {
+    let topic = "[[topics]]\nname = \"source-topic\"\n";
+    across(&format!("{KAFKA}{topic}"), &[("weather", topic), ("orders", topic)]).unwrap();
+}
+
+#[test]
+fn two_handlers_may_not_share_a_name() {
+    let dir = folder();
+    manifest(dir.path(), "orders", "");
+    let text = std::fs::read_to_string(dir.path().join("weather/handler.toml")).unwrap();
+    std::fs::write(dir.path().join("orders/handler.toml"), text).unwrap();
+    let file = dir.path().join("lockstep.toml");
+    std::fs::write(&file, "handlers = [\"weather\", \"orders\"]").unwrap();
+    let config = load(&file).unwrap();
+    let handlers: Vec<_> =
+        config.handlers.iter().map(|file| deployment::load(file).unwrap()).collect();
+    let error = cross_check(&config, &handlers).unwrap_err();
+    assert_eq!((&error.file, &*error.key), (&config.handlers[1], "name"));
+    assert!(error.problem.contains("weather/handler.toml"), "{error}");
+}
+
+#[test]
+fn two_handlers_that_would_take_each_others_events_are_refused() {
+    let group = "group = \"shared\"";
+    let error = across("", &[("weather", group), ("orders", group)]).unwrap_err();
+    assert_eq!((error.file.to_str(), &*error.key), (Some("orders/handler.toml"), "group"));
+    assert!(error.fix.contains("lockstep-orders"), "{error}");
+}
+
+#[test]
+fn declarations_of_one_topic_that_contradict_are_refused() {
+    let base = "[[topics]]\nname = \"source-topic\"\npartitions = 6\n";
+    for (more, key) in [
+        ("partitions = 4", "topics[0].partitions"),
+        ("partitions = 6\nreplication_factor = 2", "topics[0].replication_factor"),
+        (
+            "partitions = 6\nsettings = { \"retention.ms\" = 1 }",
+            "topics[0].settings.\"retention.ms\"",
+        ),
+    ] {
+        let other = format!("[[topics]]\nname = \"source-topic\"\n{more}");
+        let error = across(base, &[("orders", &other)]).unwrap_err();
+        assert_eq!((error.file.to_str(), &*error.key), (Some("orders/handler.toml"), key));
+        assert!(error.problem.contains("lockstep.toml"), "{error}");
+    }
+}
+
+#[test]
+fn a_handler_that_could_outlast_a_timeout_of_kafka_is_refused() {
+    let slow = [("orders", "[limits]\ntime = \"4m 30s\"")];
+    across("", &slow).expect("the embedded log has no such timeout");
+    let error = across(KAFKA, &slow).unwrap_err();
+    assert_eq!((error.file.to_str(), &*error.key), (Some("orders/handler.toml"), "limits.time"));
+    for part in ["batch.interval (100ms)", "limits.time (4m 30s)", "max.poll.interval.ms (5m)"] {
+        assert!(error.problem.contains(part), "{error}");
+    }
+    assert!(error.fix.contains("[kafka.consumer]"), "{error}");
+    let raised = format!("{KAFKA}[kafka.consumer]\n\"max.poll.interval.ms\" = 600000\n");
+    across(&raised, &slow).unwrap();
+    let short = format!("{KAFKA}\"transaction.timeout.ms\" = 10000\n");
+    let error = across(&short, &[("orders", "[limits]\ntime = \"10s\"")]).unwrap_err();
+    assert!(error.problem.contains("transaction.timeout.ms (10s)"), "{error}");
+}
