@@ -119,7 +119,7 @@ fn every_broken_key_is_named_with_its_fix() {
             ("topics[0].replication_factor", "example 1", r#" "1" | 0 | 70000 "#),
             ("topics[0].settings.\"retention.ms\"", "in quotes", ""),
             ("topics[0].settings.preallocate", "in quotes", ""),
-            ("topics[0].ingest", "true or false", r#" "yes" | 1 "#),
+            ("topics[0].ingest", "example false", r#" "yes" | 1 "#),
         ],
         required: &[
             ("kafka.\"bootstrap.servers\"", "\"bootstrap.servers\" = \"broker-1:9092"),
