@@ -117,6 +117,7 @@ fn number(script: &Value, name: &str, default: u64) -> u64 {
     script[name].as_u64().unwrap_or(default)
 }
 
+/// The name itself stands in for a text that is not given.
 fn text(script: &Value, name: &str) -> String {
     script[name].as_str().unwrap_or(name).to_owned()
 }
