@@ -1,6 +1,8 @@
 //! What a component asks for and offers, held against the contract: which of the two worlds it
 //! implements, and which of its imports the host does not have.
 
+use std::fmt;
+
 use anyhow::{anyhow, bail};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -39,6 +41,12 @@ impl World {
             Self::Handler => "event-handler",
             Self::FallibleHandler => "fallible-event-handler",
         }
+    }
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -98,6 +98,11 @@ impl Program {
         self.parts.world
     }
 
+    /// What the component imports and exports.
+    pub fn inspection(&self) -> &Inspection {
+        &self.parts.inspection
+    }
+
     /// What the component imports, sorted, in the form `wasi:cli/environment@0.2.6`.
     pub fn imports(&self) -> Vec<String> {
         self.parts.inspection.imports.clone()
@@ -168,7 +173,7 @@ impl Exports {
         };
         found
             .map_err(fault::host_error)
-            .context("the component's exports do not have the types of lockstep:handler@0.1")
+            .context("the component does not export what lockstep:handler@0.1.0 requires")
     }
 
     fn instantiate(
@@ -177,9 +182,12 @@ impl Exports {
         pre: &InstancePre<State>,
     ) -> wasmtime::Result<Guest> {
         let instance = pre.instantiate(&mut *store)?;
-        Ok(match self {
-            Self::Infallible(indices) => Guest::Infallible(indices.load(store, &instance)?),
-            Self::Fallible(indices) => Guest::Fallible(indices.load(store, &instance)?),
+        let guest = match self {
+            Self::Infallible(indices) => indices.load(store, &instance).map(Guest::Infallible),
+            Self::Fallible(indices) => indices.load(store, &instance).map(Guest::Fallible),
+        };
+        guest.map_err(|error| {
+            error.context("its handle function does not have the types of lockstep:handler@0.1.0")
         })
     }
 }

@@ -1,0 +1,367 @@
+//! What a misbehaving guest costs: its call and its instance, and nothing else.
+
+use std::time::Instant;
+
+use super::guests::{self, Guest};
+use super::*;
+
+/// Traps when the value is empty, otherwise counts its calls in the memory's word at 8 and
+/// returns as many outputs.
+const COUNTING: &str = "
+    (local $i i32)
+    (if (i32.eqz (i32.load offset=32 (local.get $event))) (then unreachable))
+    (i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (i32.const 1)))
+    (loop $again
+        (memory.copy
+            (i32.add (i32.const 16384) (i32.mul (local.get $i) (i32.const 96)))
+            (local.get $event) (i32.const 96))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $again (i32.lt_u (local.get $i) (i32.load (i32.const 8)))))
+    (i32.store (i32.const 0) (i32.const 16384))
+    (i32.store (i32.const 4) (local.get $i))
+    (i32.const 0)";
+
+#[test]
+fn a_trap_costs_the_instance_and_the_next_call_gets_a_fresh_one() -> anyhow::Result<()> {
+    let program = load(handler(), &Guest { body: COUNTING, ..Guest::default() }.build())?;
+    let mut instance = program.instantiate()?;
+    let mut count = |value: &[u8]| call(&mut instance, &event(value)).map(|outputs| outputs.len());
+    assert_eq!(count(b"x"), Ok(1));
+    assert_eq!(count(b"x"), Ok(2));
+    let failure = count(b"").expect_err("an empty value traps");
+    assert_eq!(failure.kind, FailureKind::Trap);
+    assert_eq!(failure.message, "trapped: wasm `unreachable` instruction executed; in handle");
+    assert_eq!(count(b"x"), Ok(1));
+    instance.discard();
+    assert_eq!(call(&mut instance, &event(b"x")).map(|outputs| outputs.len()), Ok(1));
+    Ok(())
+}
+
+#[test]
+fn an_instance_per_event_remembers_nothing() -> anyhow::Result<()> {
+    let handler = Handler { instances: Instances::PerEvent, workers: 64, ..handler() };
+    let program = load(handler, &Guest { body: COUNTING, ..Guest::default() }.build())?;
+    let mut instances = Vec::new();
+    for _ in 0..64 {
+        instances.push(program.instantiate()?);
+    }
+    for instance in &mut instances {
+        for _ in 0..3 {
+            assert_eq!(call(instance, &event(b"x")).map(|outputs| outputs.len()), Ok(1));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_endless_loop_ends_at_the_deadline() {
+    let mut handler = handler();
+    handler.limits.time = Duration::from_millis(50);
+    let guest = Guest { body: "(loop (br 0)) unreachable", ..Guest::default() };
+    let start = Instant::now();
+    let failure = fail_twice(handler, &guest);
+    assert!(start.elapsed() >= Duration::from_millis(100), "two calls were cut short");
+    assert_eq!(failure.kind, FailureKind::Deadline);
+    assert_eq!(failure.message, "took longer than limits.time = 50ms; in handle");
+}
+
+#[test]
+fn a_guest_that_sleeps_ends_at_the_deadline_too() {
+    let mut handler = handler();
+    handler.limits.time = Duration::from_millis(50);
+    let guest = Guest {
+        imports: guests::SLEEP_IMPORTS,
+        module: guests::SLEEP_MODULE,
+        with: guests::WITH_WASI,
+        body: "(call $sleep (i64.const 3_600_000_000_000)) unreachable",
+        ..Guest::default()
+    };
+    let start = Instant::now();
+    let failure = fail_twice(handler, &guest);
+    assert!(start.elapsed() >= Duration::from_millis(100), "two calls were cut short");
+    assert!(start.elapsed() < Duration::from_secs(60), "the guest slept");
+    assert_eq!(failure.kind, FailureKind::Deadline);
+    assert!(failure.message.starts_with("took longer than limits.time = 50ms"));
+}
+
+#[test]
+fn a_guest_that_sleeps_within_its_time_succeeds() -> anyhow::Result<()> {
+    let body = format!("(call $sleep (i64.const 20_000_000)) {}", guests::IDENTITY);
+    let guest = Guest {
+        imports: guests::SLEEP_IMPORTS,
+        module: guests::SLEEP_MODULE,
+        with: guests::WITH_WASI,
+        body: &body,
+        ..Guest::default()
+    };
+    let mut handler = handler();
+    handler.limits.time = Duration::from_secs(30);
+    let mut instance = load(handler, &guest.build())?.instantiate()?;
+    assert_eq!(call(&mut instance, &event(b"x")).map(|outputs| outputs.len()), Ok(1));
+    Ok(())
+}
+
+#[test]
+fn a_memory_bomb_is_refused_at_the_limit() {
+    let guest = Guest {
+        body: "(loop (drop (memory.grow (i32.const 100))) (br 0)) unreachable",
+        ..Guest::default()
+    };
+    let failure = fail_twice(handler(), &guest);
+    assert_eq!(failure.kind, FailureKind::Memory);
+    let message = "asked for 68.8 MiB of memory; limits.memory allows 64.0 MiB; in handle";
+    assert_eq!(failure.message, message);
+}
+
+#[test]
+fn an_event_too_large_for_the_memory_is_a_memory_fault() -> anyhow::Result<()> {
+    let mut handler = handler();
+    handler.limits.memory = 1 << 20;
+    let mut instance = load(handler, &Guest::default().build())?.instantiate()?;
+    let failure = call(&mut instance, &event(&vec![0; 2 << 20])).expect_err("it does not fit");
+    assert_eq!(failure.kind, FailureKind::Memory);
+    assert_eq!(call(&mut instance, &event(b"x")).map(|outputs| outputs.len()), Ok(1));
+    Ok(())
+}
+
+#[test]
+fn a_component_larger_than_its_memory_limit_is_refused() {
+    for instances in [Instances::Reused, Instances::PerEvent] {
+        let mut handler = Handler { instances, ..handler() };
+        handler.limits.memory = 1 << 20;
+        let refused = refusal(handler, &Guest { pages: 17, ..Guest::default() }.build());
+        assert!(
+            refused.contains("asked for 1.1 MiB of memory; limits.memory allows 1.0 MiB"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn a_component_of_too_many_instances_is_refused() {
+    let mut handler = handler();
+    handler.limits.instances = 1;
+    let refused = refusal(handler, &sleeper_with_memory());
+    assert!(refused.contains("limits.instances = 1"), "{refused}");
+}
+
+/// Two core instances: the texts and the main module.
+fn sleeper_with_memory() -> Vec<u8> {
+    Guest {
+        imports: guests::SAY_IMPORTS,
+        module: guests::SAY_MODULE,
+        with: guests::WITH_WASI,
+        ..Guest::default()
+    }
+    .build()
+}
+
+#[test]
+fn a_component_that_never_starts_is_refused_with_the_reason() {
+    let module = "(func $init unreachable) (start $init)";
+    let refused = refusal(handler(), &Guest { module, ..Guest::default() }.build());
+    assert!(
+        refused.contains("failed to instantiate the component of handler \"weather\""),
+        "{refused}"
+    );
+    assert!(refused.contains("unreachable"), "{refused}");
+}
+
+#[test]
+fn endless_recursion_ends_at_the_stack_limit() {
+    for stack in [64 << 10, 512 << 10, 16 << 20] {
+        let mut handler = handler();
+        handler.limits.stack = stack;
+        let guest = Guest { body: "(call $handle (local.get $event))", ..Guest::default() };
+        let failure = fail_twice(handler, &guest);
+        assert_eq!(failure.kind, FailureKind::Stack, "{}", failure.message);
+        assert!(failure.message.starts_with("went deeper than limits.stack = "));
+    }
+}
+
+#[test]
+fn a_table_that_grows_beyond_the_limit_is_a_fault_of_resources() {
+    let guest = Guest {
+        module: "(table $t 1 funcref)",
+        body: "(drop (table.grow $t (ref.null func) (i32.const 200_000))) unreachable",
+        ..Guest::default()
+    };
+    let failure = fail_twice(handler(), &guest);
+    assert_eq!(failure.kind, FailureKind::Resources);
+    assert!(failure.message.starts_with("asked for 200001 table elements"), "{}", failure.message);
+}
+
+#[test]
+fn a_guest_that_hoards_resources_is_stopped() {
+    let guest = Guest {
+        imports: guests::SLEEP_IMPORTS,
+        module: guests::SLEEP_MODULE,
+        with: guests::WITH_WASI,
+        body: "(loop (drop (call $subscribe (i64.const 1))) (br 0)) unreachable",
+        ..Guest::default()
+    };
+    let failure = fail_twice(handler(), &guest);
+    assert_eq!(failure.kind, FailureKind::Resources, "{}", failure.message);
+}
+
+#[test]
+fn outputs_that_share_their_bytes_cannot_exhaust_the_host() {
+    // 600 events, each with the whole value of 32 KiB as key: 19 MiB from 64 KiB.
+    let body = "
+        (local $i i32)
+        (memory.copy (i32.const 0) (local.get $event) (i32.const 96))
+        (i32.store (i32.const 12) (i32.const 1))
+        (i32.store (i32.const 16) (i32.const 0))
+        (i32.store (i32.const 20) (i32.const 32768))
+        (drop (memory.grow (i32.const 2)))
+        (loop $again
+            (memory.copy
+                (i32.add (i32.const 65536) (i32.mul (local.get $i) (i32.const 96)))
+                (i32.const 0) (i32.const 96))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $i) (i32.const 600))))
+        (i32.store (i32.const 0) (i32.const 65536))
+        (i32.store (i32.const 4) (i32.const 600))
+        (i32.const 0)";
+    let failure = fail_twice(handler(), &Guest { body, ..Guest::default() });
+    assert_eq!(failure.kind, FailureKind::OversizedOutput, "{}", failure.message);
+    assert!(failure.message.contains("limits.output_bytes = 4.0 MiB"), "{}", failure.message);
+}
+
+#[test]
+fn outputs_that_lie_outside_the_memory_are_a_fault() {
+    let body = "
+        (i32.store (i32.const 0) (i32.const 0x7fffff00))
+        (i32.store (i32.const 4) (i32.const 9))
+        (i32.const 0)";
+    let failure = fail_twice(handler(), &Guest { body, ..Guest::default() });
+    assert_eq!(failure.kind, FailureKind::Trap);
+    assert!(failure.message.contains("broke the component model"), "{}", failure.message);
+}
+
+#[test]
+fn a_guest_that_exits_is_a_trap_that_says_so() {
+    let guest = Guest {
+        imports: guests::EXIT_IMPORTS,
+        module: guests::EXIT_MODULE,
+        with: guests::WITH_WASI,
+        body: "(call $exit (i32.const 1)) unreachable",
+        ..Guest::default()
+    };
+    let failure = fail_twice(handler(), &guest);
+    assert_eq!(failure.kind, FailureKind::Trap);
+    assert!(failure.message.starts_with("called exit(1)"), "{}", failure.message);
+}
+
+#[test]
+fn the_message_of_a_trap_holds_what_the_guest_said_last() {
+    let body = format!(
+        "(call $say (i32.const {}) (i32.const {})) unreachable",
+        guests::SAID_AT,
+        guests::SAID_BYTES
+    );
+    let guest = Guest {
+        imports: guests::SAY_IMPORTS,
+        module: guests::SAY_MODULE,
+        with: guests::WITH_WASI,
+        body: &body,
+        ..Guest::default()
+    };
+    let failure = fail_twice(handler(), &guest);
+    assert_eq!(failure.kind, FailureKind::Trap);
+    let said = "thread '<unnamed>' panicked at src/lib.rs:5:9: no such unit; in handle";
+    assert!(failure.message.ends_with(said), "{}", failure.message);
+}
+
+#[test]
+fn a_guest_that_hoards_handles_of_its_own_is_stopped() {
+    let guest = Guest {
+        imports: "
+            (type $resource (resource (rep i32)))
+            (core func $new (canon resource.new $resource))
+            (core instance $wasi (export \"new\" (func $new)))",
+        module: "(import \"wasi\" \"new\" (func $new (param i32) (result i32)))",
+        with: guests::WITH_WASI,
+        body: "(loop (drop (call $new (i32.const 1))) (br 0)) unreachable",
+        ..Guest::default()
+    };
+    let failure = fail_twice(handler(), &guest);
+    assert_eq!(failure.kind, FailureKind::Resources, "{}", failure.message);
+}
+
+#[test]
+fn a_guest_cannot_hand_the_host_more_than_its_share_in_one_call() {
+    let imports = guests::SAY_IMPORTS.replace("\"memory\") 1)", "\"memory\") 320)");
+    let guest = Guest {
+        imports: &imports,
+        module: guests::SAY_MODULE,
+        with: guests::WITH_WASI,
+        body: "(call $say (i32.const 0) (i32.const 20_000_000)) unreachable",
+        ..Guest::default()
+    };
+    let failure = fail_twice(handler(), &guest);
+    assert_eq!(failure.kind, FailureKind::Resources, "{}", failure.message);
+}
+
+#[test]
+fn what_a_guest_says_is_logged_with_its_handlers_name_and_within_its_share() {
+    let body = format!(
+        "(call $say (i32.const {}) (i32.const {})) {}",
+        guests::SAID_AT,
+        guests::SAID_BYTES - 1,
+        guests::IDENTITY
+    );
+    let guest = Guest {
+        imports: guests::SAY_IMPORTS,
+        module: guests::SAY_MODULE,
+        with: guests::WITH_WASI,
+        body: &body,
+        ..Guest::default()
+    };
+    let mut handler = handler();
+    handler.limits.log_lines_per_second = 2;
+    handler.limits.log_line_bytes = 6;
+    let log = Captured::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer({
+            let log = log.clone();
+            move || log.clone()
+        })
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let program = load(handler, &guest.build()).expect("the guest loads");
+        let mut instance = program.instantiate().expect("the guest starts");
+        for _ in 0..2 {
+            call(&mut instance, &event(b"x")).expect("the guest succeeds");
+        }
+    });
+    let log = log.text();
+    let line = "WARN handler: thread… (40 bytes cut) handler=\"weather@1\" stream=\"stderr\"";
+    assert!(log.contains(line), "{log}");
+    // The second line had no end: it was logged when the call was over.
+    assert!(log.contains("no suc… (6 bytes cut)"), "{log}");
+    assert!(log.contains("limits.log_lines_per_second handler=\"weather@1\" dropped=2"), "{log}");
+    assert_eq!(log.lines().count(), 3, "{log}");
+}
+
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Captured(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Captured {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("UTF-8")
+    }
+}
+
+impl std::io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
