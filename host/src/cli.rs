@@ -131,12 +131,9 @@ mod tests {
         fn visit(command: &clap::Command, path: &str) {
             let path = format!("{path} {}", command.get_name());
             assert!(command.get_about().is_some(), "{path} has no summary");
-            if command.get_subcommands().next().is_none() {
-                assert!(command.get_long_about().is_some(), "{path} has no paragraph");
-                let examples = command.get_after_help().map(ToString::to_string);
-                let examples = examples.unwrap_or_default();
-                assert!(examples.starts_with("Examples:\n"), "{path} has no examples");
-            }
+            assert!(command.get_long_about().is_some(), "{path} has no paragraph");
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(examples.starts_with("Examples:\n"), "{path} has no examples");
             command.get_subcommands().for_each(|inner| visit(inner, &path));
         }
         visit(&Cli::command(), "");

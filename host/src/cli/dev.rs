@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -27,6 +27,19 @@ use crate::{deployment, server};
 
 /// A file in a handler folder with an event to try it with.
 const SAMPLE: &str = "sample.json";
+
+const NO_HANDLERS: &str = "\
+found no handler folder here or up to three levels below
+
+A handler folder holds the code of a handler and a handler.toml that says at least:
+
+  name = \"weather\"
+  component = \"target/wasm32-wasip2/release/weather.wasm\"
+  from = [\"source-topic\"]
+  to = [\"destination-topic\"]
+
+Name a folder that lies elsewhere, `lockstep dev path/to/folder`, or begin with a copy of one in
+the folder `handlers` of the Lockstep project.";
 
 /// Build handlers and run them here.
 ///
@@ -114,13 +127,7 @@ fn load(args: &DevArgs) -> anyhow::Result<Vec<Found>> {
         given => given.to_vec(),
     };
     if folders.is_empty() {
-        return Err(CliError::Usage(format!(
-            "found no handler folder here or up to three levels below; a handler folder holds a \
-             {MANIFEST} with at least `name = \"…\"`, `component = \"target/wasm32-wasip2/release/\
-             ….wasm\"` and `from = [\"source-topic\"]`, beside the code of the handler; name one: \
-             `lockstep dev path/to/folder`"
-        ))
-        .into());
+        return Err(CliError::Usage(NO_HANDLERS.to_owned()).into());
     }
     folders.iter().map(|path| load_one(path)).collect()
 }
@@ -160,8 +167,8 @@ fn build(found: &[Found]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn rounded(duration: std::time::Duration) -> std::time::Duration {
-    std::time::Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+fn rounded(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn host_config(args: &DevArgs, kafka: Option<KafkaConfig>, found: &[Found]) -> HostConfig {
@@ -240,7 +247,6 @@ mod tests {
     use crate::handler::{Instances, Limits, OnFailure};
     use crate::log::{BatchBounds, Start};
     use crate::retry::RetryPolicy;
-    use std::time::Duration;
 
     fn handler(name: &str, from: &[&str], to: &[&str], topics: Vec<TopicSpec>) -> Handler {
         let names = |names: &[&str]| names.iter().map(|&name| name.into()).collect();

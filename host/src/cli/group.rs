@@ -11,7 +11,14 @@ use super::table::table;
 use crate::log::GroupOffset;
 
 /// List and describe consumer groups.
+///
+/// A group remembers how far its handler is in each partition of its source topics. It moves
+/// only together with the outputs, in one transaction.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  lockstep group list
+  lockstep group describe lockstep-weather")]
 pub(super) enum GroupCommand {
     List(ListArgs),
     Describe(DescribeArgs),

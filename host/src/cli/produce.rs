@@ -11,6 +11,7 @@ use std::thread;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, value_parser};
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::arguments::{header, own_topic_name};
@@ -61,7 +62,7 @@ pub(super) struct ProduceArgs {
     tombstone: bool,
 
     /// The value
-    #[arg(long, short, conflicts_with = "file", allow_hyphen_values = true)]
+    #[arg(long, conflicts_with = "file", allow_hyphen_values = true)]
     value: Option<String>,
 
     /// A file that holds the value
@@ -236,6 +237,13 @@ async fn oldest(on_its_way: &mut VecDeque<Pending>) -> Result<Position, AppendEr
     }
 }
 
+#[derive(Serialize)]
+struct JsonPosition<'a> {
+    topic: &'a str,
+    partition: i32,
+    offset: i64,
+}
+
 struct Answers {
     out: Stdout,
     format: OutputFormat,
@@ -245,11 +253,10 @@ impl Answers {
     fn print(&mut self, position: &Position) -> anyhow::Result<()> {
         match self.format {
             OutputFormat::Text => self.out.line(&position.to_string()),
-            OutputFormat::Json => self.out.json(&serde_json::json!({
-                "topic": &*position.topic,
-                "partition": position.partition,
-                "offset": position.offset,
-            })),
+            OutputFormat::Json => {
+                let Position { topic, partition, offset } = position;
+                self.out.json(&JsonPosition { topic, partition: *partition, offset: *offset })
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `lockstep topic`: topics of a log, created and looked at.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand, value_parser};
-use serde_json::json;
+use serde::Serialize;
 
 use super::arguments::{key_value, own_topic_name, topic_name};
 use super::exit::ExitCode;
@@ -9,11 +11,19 @@ use super::lookup;
 use super::selection::{IfMissing, LogSelection};
 use super::stdout::{OutputFormat, Stdout};
 use super::table::table;
-use crate::log::{Log, TopicDescription, TopicSummary};
+use crate::log::{Log, PartitionRange, TopicDescription, TopicSummary};
 use crate::topic::{DEFAULT_PARTITIONS, TopicSpec};
 
 /// Create, list and describe topics.
+///
+/// A topic is a named sequence of events in one or more partitions. Each partition keeps its
+/// order, and each is worked on by one worker of a handler at a time.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  lockstep topic create orders --partitions 12
+  lockstep topic list
+  lockstep topic describe orders")]
 pub(super) enum TopicCommand {
     Create(CreateArgs),
     List(ListArgs),
@@ -140,7 +150,7 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
     let topics = args.log.open(IfMissing::Fail)?.admin().topics()?;
     let mut out = Stdout::new();
     if args.output == OutputFormat::Json {
-        out.json(&topics.iter().map(summary).collect::<Vec<_>>())?;
+        out.json(&topics.iter().map(JsonSummary::from).collect::<Vec<_>>())?;
     } else {
         let rows = topics.into_iter().map(|topic| {
             vec![topic.name, topic.partitions.to_string(), topic.replication_factor.to_string()]
@@ -155,29 +165,49 @@ fn describe(args: &DescribeArgs) -> anyhow::Result<()> {
     let topic = lookup::topic(&*log, &args.name)?;
     let mut out = Stdout::new();
     match args.output {
-        OutputFormat::Json => out.json(&description(&topic))?,
+        OutputFormat::Json => out.json(&JsonDescription::from(&topic))?,
         OutputFormat::Text => out.text(&description_text(&topic))?,
     }
     out.flush()
 }
 
-fn summary(topic: &TopicSummary) -> serde_json::Value {
-    let TopicSummary { name, partitions, replication_factor } = topic;
-    json!({"name": name, "partitions": partitions, "replication_factor": replication_factor})
+#[derive(Debug, Serialize)]
+struct JsonSummary<'a> {
+    name: &'a str,
+    partitions: u32,
+    replication_factor: u16,
 }
 
-fn description(topic: &TopicDescription) -> serde_json::Value {
-    let partitions: Vec<_> = topic
-        .partitions
-        .iter()
-        .map(|p| json!({"partition": p.partition, "start": p.start, "end": p.end}))
-        .collect();
-    json!({
-        "name": topic.name,
-        "replication_factor": topic.replication_factor,
-        "partitions": partitions,
-        "settings": topic.settings,
-    })
+impl<'a> From<&'a TopicSummary> for JsonSummary<'a> {
+    fn from(topic: &'a TopicSummary) -> Self {
+        let TopicSummary { name, partitions, replication_factor } = topic;
+        Self { name, partitions: *partitions, replication_factor: *replication_factor }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct JsonDescription<'a> {
+    name: &'a str,
+    replication_factor: u16,
+    partitions: Vec<JsonRange>,
+    settings: &'a BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonRange {
+    partition: i32,
+    start: i64,
+    end: i64,
+}
+
+impl<'a> From<&'a TopicDescription> for JsonDescription<'a> {
+    fn from(topic: &'a TopicDescription) -> Self {
+        let TopicDescription { name, replication_factor, partitions, settings } = topic;
+        let range =
+            |p: &PartitionRange| JsonRange { partition: p.partition, start: p.start, end: p.end };
+        let partitions = partitions.iter().map(range).collect();
+        Self { name, replication_factor: *replication_factor, partitions, settings }
+    }
 }
 
 fn description_text(topic: &TopicDescription) -> String {
@@ -202,7 +232,6 @@ fn description_text(topic: &TopicDescription) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::PartitionRange;
 
     fn topic() -> TopicDescription {
         TopicDescription {
@@ -228,8 +257,12 @@ mod tests {
 
     #[test]
     fn a_description_in_json_has_the_same_content() {
-        let json = description(&topic());
-        assert_eq!(json["partitions"][0]["end"], 12);
-        assert_eq!(json["settings"]["retention.ms"], "1");
+        let json = serde_json::to_string(&JsonDescription::from(&topic())).unwrap_or_default();
+        assert_eq!(
+            json,
+            r#"{"name":"orders","replication_factor":1,"partitions":["#.to_owned()
+                + r#"{"partition":0,"start":5,"end":12},{"partition":1,"start":0,"end":0}],"#
+                + r#""settings":{"retention.ms":"1"}}"#
+        );
     }
 }
