@@ -15,6 +15,7 @@ mod group;
 mod invitation;
 mod logging;
 mod lookup;
+mod pipeline;
 mod problem;
 mod produce;
 mod progress;

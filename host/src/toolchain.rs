@@ -157,7 +157,7 @@ fn ensure_target(folder: &Path, progress: &dyn Fn(&str)) -> Result<(), BuildErro
         return Ok(());
     }
     progress(&format!("installing the Rust target {TARGET}"));
-    tracing::info!(target = TARGET, "installing the Rust target");
+    tracing::info!(name = TARGET, "installing the Rust target");
     query("rustup", &["target", "add", TARGET], folder).map(drop)
 }
 

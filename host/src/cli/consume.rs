@@ -84,16 +84,16 @@ pub(super) fn consume(args: &ConsumeArgs) -> anyhow::Result<ExitCode> {
 struct Printer {
     out: Stdout,
     format: OutputFormat,
-    reader: render::Reader,
+    audience: render::Audience,
 }
 
 impl Printer {
     fn new(format: OutputFormat) -> Self {
-        let reader = match Stdout::is_terminal() {
-            true => render::Reader::Terminal,
-            false => render::Reader::Program,
+        let audience = match Stdout::is_terminal() {
+            true => render::Audience::Terminal,
+            false => render::Audience::Program,
         };
-        Self { out: Stdout::new(), format, reader }
+        Self { out: Stdout::new(), format, audience }
     }
 
     /// Prints events and flushes: what was read is seen before more is waited for.
@@ -101,7 +101,7 @@ impl Printer {
         for event in events {
             match self.format {
                 OutputFormat::Json => self.out.json(&JsonEvent::from(event))?,
-                OutputFormat::Text => self.out.text(&render::text(event, self.reader))?,
+                OutputFormat::Text => self.out.text(&render::text(event, self.audience))?,
             }
         }
         self.out.flush()

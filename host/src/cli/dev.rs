@@ -123,13 +123,21 @@ pub(super) fn dev(args: &DevArgs) -> anyhow::Result<ExitCode> {
 
 fn load(args: &DevArgs) -> anyhow::Result<Vec<Found>> {
     let folders = match args.folders.as_slice() {
-        [] => folders::find(Path::new(".")),
+        [] => folders::find(Path::new(".")).into_iter().map(without_dot).collect(),
         given => given.to_vec(),
     };
     if folders.is_empty() {
         return Err(CliError::Usage(NO_HANDLERS.to_owned()).into());
     }
     folders.iter().map(|path| load_one(path)).collect()
+}
+
+/// `weather` reads better than `./weather`; the current folder stays what it is.
+fn without_dot(path: PathBuf) -> PathBuf {
+    match path.strip_prefix(".") {
+        Ok(rest) if rest != Path::new("") => rest.to_owned(),
+        _ => path,
+    }
 }
 
 fn load_one(path: &Path) -> anyhow::Result<Found> {

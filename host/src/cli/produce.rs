@@ -1,11 +1,8 @@
 //! `lockstep produce`: events into a topic, each confirmed by its place in the log.
 
-use std::collections::VecDeque;
 use std::fs;
-use std::future::{Future, pending, ready};
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
 
@@ -17,13 +14,10 @@ use tokio::sync::mpsc;
 use super::arguments::{header, own_topic_name};
 use super::exit::{CliError, ExitCode};
 use super::lookup;
+use super::pipeline::{Answers, IN_FLIGHT, Template, Value, pump};
 use super::selection::{IfMissing, LogSelection};
 use super::stdout::{OutputFormat, Stdout};
 use crate::event::{Event, Header, Position};
-use crate::log::{AppendError, Log};
-
-/// Events that may wait for the log at once.
-const IN_FLIGHT: usize = 1_000;
 
 /// The longest line taken from stdin. No log takes larger events, and memory stays bounded.
 const MAX_LINE: u64 = 64 * 1024 * 1024;
@@ -105,8 +99,8 @@ pub(super) fn produce(args: ProduceArgs) -> anyhow::Result<ExitCode> {
         partition: args.partition,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let mut answers = Answers { out: Stdout::new(), format: args.output };
-    runtime.block_on(pump(&*log, &template, values, &mut answers))?;
+    let mut printer = Printer { out: Stdout::new(), format: args.output, unread: false };
+    runtime.block_on(pump(&*log, &template, values, &mut printer))?;
     Ok(ExitCode::Success)
 }
 
@@ -120,9 +114,6 @@ fn check_partition(partition: Option<i32>, partitions: usize) -> Result<(), CliE
         _ => Ok(()),
     }
 }
-
-/// A value to write; the inner `None` is a tombstone.
-type Value = anyhow::Result<Option<Vec<u8>>>;
 
 fn once(value: Option<Vec<u8>>) -> mpsc::Receiver<Value> {
     let (tx, rx) = mpsc::channel(1);
@@ -169,74 +160,6 @@ fn next_line(input: &mut impl io::BufRead) -> anyhow::Result<Option<Vec<u8>>> {
     Ok(Some(line))
 }
 
-/// What all events of one command have in common.
-struct Template {
-    event: Event,
-    partition: Option<i32>,
-}
-
-type Pending = Pin<Box<dyn Future<Output = Result<Position, AppendError>>>>;
-
-/// Appends every value and prints every answer in order. Stops taking values at the first
-/// failure, and then still waits for what is on its way.
-async fn pump(
-    log: &dyn Log,
-    template: &Template,
-    mut values: mpsc::Receiver<Value>,
-    answers: &mut Answers,
-) -> anyhow::Result<()> {
-    let mut on_its_way: VecDeque<Pending> = VecDeque::new();
-    let (mut more, mut unflushed, mut answered) = (true, false, 0_u64);
-    let mut failure: Option<anyhow::Error> = None;
-    loop {
-        let mut fail = |error: anyhow::Error| failure = Some(failure.take().unwrap_or(error));
-        tokio::select! {
-            biased;
-            answer = oldest(&mut on_its_way), if !on_its_way.is_empty() => {
-                on_its_way.pop_front();
-                answered += 1;
-                match answer {
-                    Ok(position) => answers.print(&position)?,
-                    Err(error) => fail(not_written(error, answered)),
-                }
-                unflushed = true;
-            }
-            value = values.recv(), if more && on_its_way.len() < IN_FLIGHT => match value {
-                Some(Ok(value)) => {
-                    let event = Event { value, ..template.event.clone() };
-                    match log.append(event, template.partition) {
-                        Ok(receipt) => on_its_way.push_back(Box::pin(receipt.wait())),
-                        Err(error) => {
-                            let number = answered + on_its_way.len() as u64 + 1;
-                            fail(not_written(error, number));
-                        }
-                    }
-                }
-                Some(Err(error)) => fail(error),
-                None => more = false,
-            },
-            () = ready(()), if unflushed => {
-                answers.out.flush()?;
-                unflushed = false;
-            }
-            else => break,
-        }
-        more &= failure.is_none();
-    }
-    failure.map_or(Ok(()), Err)
-}
-
-fn not_written(error: AppendError, number: u64) -> anyhow::Error {
-    anyhow::Error::new(error).context(format!("event {number} was not confirmed"))
-}
-
-async fn oldest(on_its_way: &mut VecDeque<Pending>) -> Result<Position, AppendError> {
-    match on_its_way.front_mut() {
-        Some(answer) => answer.as_mut().await,
-        None => pending().await,
-    }
-}
-
 #[derive(Serialize)]
 struct JsonPosition<'a> {
     topic: &'a str,
@@ -244,13 +167,16 @@ struct JsonPosition<'a> {
     offset: i64,
 }
 
-struct Answers {
+struct Printer {
     out: Stdout,
     format: OutputFormat,
+    /// Nobody reads the answers any more, as behind `| head`. Writing events goes on: what was
+    /// handed over must not depend on who watches.
+    unread: bool,
 }
 
-impl Answers {
-    fn print(&mut self, position: &Position) -> anyhow::Result<()> {
+impl Printer {
+    fn try_print(&mut self, position: &Position) -> anyhow::Result<()> {
         match self.format {
             OutputFormat::Text => self.out.line(&position.to_string()),
             OutputFormat::Json => {
@@ -258,6 +184,34 @@ impl Answers {
                 self.out.json(&JsonPosition { topic, partition: *partition, offset: *offset })
             }
         }
+    }
+
+    fn unless_unread(&mut self, result: anyhow::Result<()>) -> anyhow::Result<()> {
+        match result {
+            Err(error) if matches!(error.downcast_ref(), Some(CliError::StdoutClosed)) => {
+                self.unread = true;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+impl Answers for Printer {
+    fn answer(&mut self, position: &Position) -> anyhow::Result<()> {
+        if self.unread {
+            return Ok(());
+        }
+        let result = self.try_print(position);
+        self.unless_unread(result)
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        if self.unread {
+            return Ok(());
+        }
+        let result = self.out.flush();
+        self.unless_unread(result)
     }
 }
 

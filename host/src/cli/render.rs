@@ -13,7 +13,7 @@ const LAST_MS: i64 = 253_402_300_799_999;
 
 /// What the text of an event may do to the one who reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reader {
+pub(super) enum Audience {
     /// A terminal, which control characters would steer: they are escaped.
     Terminal,
     /// A file or a program: text is given as it is.
@@ -21,19 +21,20 @@ pub(super) enum Reader {
 }
 
 /// One event as a block of lines; the value comes last. A null key has no line.
-pub(super) fn text(consumed: &Consumed, reader: Reader) -> String {
+pub(super) fn text(consumed: &Consumed, audience: Audience) -> String {
     let event = &consumed.event;
     let mut block = format!("{}  {}\n", consumed.position(), timestamp(event.timestamp_ms));
     if let Some(key) = &event.key {
-        block += &format!("  key     {}\n", bytes(key, reader, Lines::One));
+        block += &format!("  key     {}\n", bytes(key, audience, Lines::One));
     }
     for Header { name, value } in &event.headers {
-        let name = safe(name, reader, Lines::One);
-        let value = value.as_deref().map_or("(null)".to_owned(), |v| bytes(v, reader, Lines::One));
+        let name = safe(name, audience, Lines::One);
+        let value =
+            value.as_deref().map_or("(null)".to_owned(), |v| bytes(v, audience, Lines::One));
         block += &format!("  header  {name}: {value}\n");
     }
     let value = event.value.as_deref();
-    let value = value.map_or("(tombstone)".to_owned(), |v| bytes(v, reader, Lines::Many));
+    let value = value.map_or("(tombstone)".to_owned(), |v| bytes(v, audience, Lines::Many));
     block += &format!("  value   {}\n", value.replace('\n', "\n          "));
     block
 }
@@ -59,16 +60,16 @@ enum Lines {
     Many,
 }
 
-fn bytes(bytes: &[u8], reader: Reader, lines: Lines) -> String {
+fn bytes(bytes: &[u8], audience: Audience, lines: Lines) -> String {
     match std::str::from_utf8(bytes) {
         Ok("") => "(empty)".to_owned(),
-        Ok(text) => safe(text, reader, lines),
+        Ok(text) => safe(text, audience, lines),
         Err(_) => format!("(base64) {}", STANDARD.encode(bytes)),
     }
 }
 
-fn safe(text: &str, reader: Reader, lines: Lines) -> String {
-    if reader == Reader::Program {
+fn safe(text: &str, audience: Audience, lines: Lines) -> String {
+    if audience == Audience::Program {
         return text.to_owned();
     }
     let mut escaped = String::with_capacity(text.len());
@@ -185,7 +186,7 @@ mod tests {
     fn text_shows_place_time_key_headers_and_value() {
         let event = consumed(Some(b"k"), Some(b"{\n}"), vec![Header::text("trace", "1")]);
         assert_eq!(
-            text(&event, Reader::Terminal),
+            text(&event, Audience::Terminal),
             "orders/2/17  2026-01-31T12:00:00.250Z\n  key     k\n  header  trace: 1\n  \
              value   {\n          }\n"
         );
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn text_tells_tombstones_empty_values_and_binary_apart() {
-        let value = |value| text(&consumed(None, value, vec![]), Reader::Terminal);
+        let value = |value| text(&consumed(None, value, vec![]), Audience::Terminal);
         assert!(value(None).ends_with("  value   (tombstone)\n"));
         assert!(value(Some(b"")).ends_with("  value   (empty)\n"));
         assert!(value(Some(b"\xff")).ends_with("  value   (base64) /w==\n"));
@@ -204,13 +205,13 @@ mod tests {
         let headers = vec![Header::text("h\r", "\u{202e}x\n")];
         let event =
             consumed(Some(b"a\nb"), Some("\u{1b}]0;x\u{7}\u{9b}2J\t\n".as_bytes()), headers);
-        let shown = text(&event, Reader::Terminal);
+        let shown = text(&event, Audience::Terminal);
         let steering = |c: char| c.is_control() && c != '\n' && c != '\t';
         assert!(!shown.contains(steering), "{shown:?}");
         assert!(shown.contains(r"key     a\nb"), "{shown}");
         assert!(shown.contains(r"header  h\r: \u{202e}x\n"), "{shown}");
         assert!(shown.contains(r"\u{1b}]0;x\u{7}\u{9b}2J"), "{shown}");
-        assert!(text(&event, Reader::Program).contains("\u{1b}]0;x"));
+        assert!(text(&event, Audience::Program).contains("\u{1b}]0;x"));
     }
 
     #[test]
