@@ -1,10 +1,11 @@
 //! Takes events over HTTP and appends them to the log.
 //!
 //! `POST /v1/topics/{topic}/events` takes one event. It answers 2xx only once the log has the
-//! event for good, and what it stores is what it was sent, byte for byte. Bounds how many events
-//! wait for the log at once. Knows nothing of handlers, and writes no part of an event to the
+//! event for good, and what it stores is what it was sent, byte for byte. Bounds how many events,
+//! and how many bytes of them, wait for the log at once. Knows nothing of handlers, and writes no part of an event to the
 //! host's own log.
 
+mod body;
 mod request;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,19 +23,20 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, header};
 use axum::routing::post;
 use axum::{Json, Router};
-use http_body_util::BodyExt;
-use hyper::body::Body as _;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
+use self::body::{Memory, Share};
 use crate::event::{Event, Position};
-use crate::http::SlowBody;
-use crate::log::{AppendError, Log, Receipt};
+use crate::log::{AppendError, Log};
 use crate::problem::{Kind, Problem};
 
 /// How long the log may take to confirm an event before the client is told that the outcome is
 /// unknown.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of values in memory at once; one event always fits.
+const MEMORY: usize = 256 * 1024 * 1024;
 
 /// When a client should try again after its event was not taken.
 const QUEUE_RETRY_S: u32 = 1;
@@ -58,6 +60,7 @@ struct Ingest {
     topics: HashSet<Arc<str>>,
     max_body: usize,
     confirm_timeout: Duration,
+    memory: Memory,
     queue: Arc<Semaphore>,
 }
 
@@ -71,15 +74,16 @@ struct Accepted {
 
 /// `POST /v1/topics/{topic}/events`.
 pub fn router(state: IngestState) -> Router {
-    router_with(state, CONFIRM_TIMEOUT)
+    router_with(state, CONFIRM_TIMEOUT, MEMORY)
 }
 
-fn router_with(state: IngestState, confirm_timeout: Duration) -> Router {
+fn router_with(state: IngestState, confirm_timeout: Duration, memory: usize) -> Router {
     let ingest = Ingest {
         log: state.log,
         topics: state.topics.into_iter().map(Into::into).collect(),
         max_body: state.max_body,
         confirm_timeout,
+        memory: Memory::new(memory.max(state.max_body)),
         queue: Arc::new(Semaphore::new(state.queue.clamp(1, Semaphore::MAX_PERMITS))),
     };
     Router::new().route("/v1/topics/{topic}/events", post(accept)).with_state(Arc::new(ingest))
@@ -96,9 +100,9 @@ async fn accept(
     check_encoding(&parts)?;
     let key = request::key(&parts)?;
     let headers = request::headers(&parts.headers)?;
-    let value = read(body, ingest.max_body).await?;
+    let (value, share) = body::read(body, ingest.max_body, &ingest.memory).await?;
     let event = Event { topic, key, value: Some(value), headers, timestamp_ms: None };
-    let Position { topic, partition, offset } = ingest.append(event).await?;
+    let Position { topic, partition, offset } = ingest.append(event, share).await?;
     Ok(Json(Accepted { topic: topic.to_string(), partition, offset }))
 }
 
@@ -113,13 +117,17 @@ impl Ingest {
         })
     }
 
-    async fn append(&self, event: Event) -> Result<Position, Problem> {
+    async fn append(&self, event: Event, share: Share) -> Result<Position, Problem> {
         let permit = Arc::clone(&self.queue).try_acquire_owned().map_err(|_| queue_full())?;
         let topic = Arc::clone(&event.topic);
         let receipt = self.log.append(event, None).map_err(|e| refusal(&topic, e))?;
         // The event waits for the log even when its client does not: the task keeps its place
-        // in the queue until the log has answered.
-        let answer = tokio::spawn(confirm(receipt, permit));
+        // in the queue, and its share of the memory, until the log has answered.
+        let answer = tokio::spawn(async move {
+            let result = receipt.wait().await;
+            drop((permit, share));
+            result
+        });
         match tokio::time::timeout(self.confirm_timeout, answer).await {
             Ok(Ok(result)) => result.map_err(|e| refusal(&topic, e)),
             Ok(Err(_)) => Err(unconfirmed("the host stopped waiting")),
@@ -129,12 +137,6 @@ impl Ingest {
             }
         }
     }
-}
-
-async fn confirm(receipt: Receipt, permit: OwnedSemaphorePermit) -> Result<Position, AppendError> {
-    let result = receipt.wait().await;
-    drop(permit);
-    result
 }
 
 /// The problem that tells of a failed append.
@@ -192,43 +194,4 @@ fn check_encoding(parts: &Parts) -> Result<(), Problem> {
                 .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")))
         }
     }
-}
-
-/// Reads the value. Nothing is read of a body that announces too much.
-async fn read(mut body: Body, max: usize) -> Result<Vec<u8>, Problem> {
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > max {
-        return Err(too_large(max));
-    }
-    let mut value = Vec::with_capacity(announced);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(unreadable)?;
-        let Ok(data) = frame.into_data() else { continue };
-        if data.len() > max - value.len() {
-            return Err(too_large(max));
-        }
-        value.extend_from_slice(&data);
-    }
-    Ok(value)
-}
-
-fn too_large(max: usize) -> Problem {
-    let detail = format!(
-        "the body exceeds the limit of {max} bytes; send a smaller event, or raise `max_body` \
-         under `[http]` in the host's configuration"
-    );
-    Problem::new(Kind::TooLarge, detail).with("limit", max)
-}
-
-fn unreadable(error: axum::Error) -> Problem {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(error) = cause {
-        if error.is::<SlowBody>() {
-            let detail = "the body did not arrive in time; the event was not written";
-            return Problem::new(Kind::Timeout, detail)
-                .header(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        cause = error.source();
-    }
-    Problem::new(Kind::BadRequest, format!("the body could not be read: {error}"))
 }

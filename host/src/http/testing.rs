@@ -1,13 +1,17 @@
 //! For tests: a server on a loopback port, and clients that speak to it over real connections.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
@@ -79,15 +83,34 @@ impl Server {
     }
 }
 
+/// What a client sends as a body.
+type Sent = BoxBody<Bytes, Infallible>;
+
+/// A body that stays away.
+struct NeverBody;
+
+impl Body for NeverBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
 /// One connection.
 pub(crate) enum Client {
-    Http1(http1::SendRequest<Full<Bytes>>),
-    Http2(http2::SendRequest<Full<Bytes>>),
+    Http1(http1::SendRequest<Sent>),
+    Http2(http2::SendRequest<Sent>),
 }
 
 impl Client {
     /// Sends a request and reads its answer to the end.
-    pub(crate) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Answer {
+    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {
+        let mut request = request.map(BodyExt::boxed);
         let response = async {
             match self {
                 Self::Http1(sender) => {
@@ -111,6 +134,16 @@ impl Client {
 
     pub(crate) async fn post(&mut self, path: &str, body: impl Into<Bytes>) -> Answer {
         self.send(Request::post(path).body(Full::new(body.into())).unwrap()).await
+    }
+
+    /// Announces a body over HTTP/2 that never comes.
+    pub(crate) async fn post_slowly(&mut self, path: &str) -> Answer {
+        let body = NeverBody.boxed();
+        let uri = format!("http://localhost{path}");
+        let Self::Http2(sender) = self else { panic!("this takes an HTTP/2 connection") };
+        let response = sender.send_request(Request::post(uri).body(body).unwrap());
+        let response = timeout(DEADLINE, response).await.expect("an answer").unwrap();
+        Answer::read(response).await
     }
 
     /// Whether the server has not closed the connection.

@@ -12,7 +12,8 @@ use serde_json::json;
 use super::testing::CorkedLog;
 use super::{IngestState, router, router_with};
 use crate::event::Header;
-use crate::http::testing::{Answer, Client, Server, rest_of};
+use crate::http::ServeLimits;
+use crate::http::testing::{Answer, Client, DEADLINE, Server, rest_of};
 use crate::log::AppendError;
 
 const PATH: &str = "/v1/topics/orders/events";
@@ -229,7 +230,7 @@ async fn the_queue_is_bounded_and_clients_that_left_keep_their_place() {
     assert_eq!(log.events().len(), 2);
 
     log.uncork();
-    let deadline = tokio::time::Instant::now() + crate::http::testing::DEADLINE;
+    let deadline = tokio::time::Instant::now() + DEADLINE;
     while client.post(PATH, "v").await.status != 200 {
         assert!(tokio::time::Instant::now() < deadline, "the queue never empties");
     }
@@ -264,11 +265,37 @@ async fn each_failure_of_the_log_has_its_problem() {
 async fn a_log_that_does_not_answer_leaves_the_outcome_unknown() {
     let (log, state) = corked(1);
     log.cork();
-    let server = Server::serving(router_with(state, Duration::from_millis(20))).await;
+    let server = Server::serving(router_with(state, Duration::from_millis(20), 0)).await;
     let mut client = server.http1().await;
     let answer = client.post(PATH, "v").await;
     let detail = answer.problem(503, "log-unreachable");
     assert!(detail.contains("20ms") && detail.contains("may have been written"), "{detail}");
     assert_eq!(answer.header("retry-after"), "5");
     client.post(PATH, "v").await.problem(503, "queue-full");
+}
+
+#[tokio::test]
+async fn the_bytes_that_wait_are_bounded() {
+    let (log, state) = corked(10);
+    log.cork();
+    let server = Server::serving(router_with(state, DEADLINE, 0)).await;
+    let mut first = server.http1().await;
+    let first = tokio::spawn(async move { first.post(PATH, vec![0; MAX_BODY - 1]).await });
+    log.appended(1).await;
+    let mut client = server.http2().await;
+    assert!(client.post(PATH, "ab").await.problem(503, "queue-full").contains("not written"));
+    log.uncork();
+    assert_eq!(first.await.unwrap().status, 200);
+    assert_eq!(client.post(PATH, vec![0; MAX_BODY]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_slow_body_over_http2_times_out_and_leaves_the_connection_alone() {
+    let (log, state) = corked(10);
+    let limits = ServeLimits { read_timeout: Duration::from_millis(200), ..Default::default() };
+    let server = Server::start(router(state), limits).await;
+    let mut client = server.http2().await;
+    client.post_slowly(PATH).await.problem(408, "timeout");
+    assert_eq!(client.post(PATH, "v").await.status, 200);
+    assert_eq!(log.events().len(), 1);
 }
