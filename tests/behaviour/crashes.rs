@@ -1,1 +1,207 @@
-//! To come.
+//! Exactly once and in order, whatever kills or stops the host.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lockstep::event::Consumed;
+use lockstep_tests::event::{Has, With, event, sorted_texts};
+use lockstep_tests::host::Host;
+use lockstep_tests::http;
+use lockstep_tests::scenario::{Deployed, Manifest, Scenario};
+use lockstep_tests::wait::eventually;
+
+on_both_logs![
+    every_event_has_one_result_in_order_across_kill_9,
+    every_event_has_one_result_in_order_across_restarts,
+    fan_out_to_two_topics_is_atomic_across_kill_9,
+    a_stop_ends_a_long_call_within_the_deadline,
+    what_was_acknowledged_survives_kill_9,
+];
+
+const PARTITIONS: i32 = 3;
+const PER_ROUND: usize = 400;
+const ROUNDS: usize = 4;
+
+/// Events whose id says where they stand: `partition:number`, each tenth one of them bad.
+fn produce_round(world: &Scenario, input: &str, round: usize) {
+    for partition in 0..PARTITIONS {
+        let numbers = round * PER_ROUND..(round + 1) * PER_ROUND;
+        let events = numbers.map(|number| {
+            let script = if number % 10 == 3 { r#"{"do":"permanent"}"# } else { "fine" };
+            let id = format!("{partition}:{number:06}");
+            event(input, script).key(format!("key {partition}")).header("id", id)
+        });
+        world.produce_to(partition, events);
+    }
+}
+
+/// Each input has exactly one output or dead letter, in the order of its source partition, and
+/// says so itself: the id that came along and the source that the host wrote must agree.
+fn assert_exactly_once(world: &Scenario, handler: &Deployed, output: &str, events: usize) {
+    let (outputs, dead) = (world.read(output), world.read(&handler.dead_letters));
+    let id = |event: &Consumed| event.last_header("id").unwrap_or_default();
+    let all: Vec<_> = outputs.iter().chain(&dead).map(id).collect();
+    let distinct: BTreeSet<_> = all.iter().cloned().collect();
+    assert_eq!(distinct.len(), events, "lost: {} of {events}", events - distinct.len());
+    assert_eq!(all.len(), events, "repeated: {}", all.len() - events);
+    let bad = |id: &str| id.ends_with('3');
+    assert!(outputs.iter().all(|event| !bad(&id(event))));
+    assert!(dead.iter().all(|event| bad(&id(event))));
+    for results in [&outputs, &dead] {
+        let mut last = BTreeMap::new();
+        let mut sorted: Vec<_> = results.iter().collect();
+        sorted.sort_by_key(|event| (event.partition, event.offset));
+        for event in sorted {
+            let (partition, number) = (id(event)[..1].to_owned(), id(event)[2..].to_owned());
+            let source = event.last_header("lockstep-source").unwrap_or_default();
+            assert_eq!(source.rsplit('/').nth(1), Some(partition.as_str()), "{source}");
+            let before = last.insert((event.partition, partition), number.clone());
+            assert!(before.as_ref() < Some(&number), "{before:?} before {number}");
+        }
+    }
+}
+
+/// Rounds of events; in each the host is ended while they flow, and started again.
+fn across_ends_of_the_host(mut world: Scenario, mut end: impl FnMut(&mut Host)) {
+    let (input, output) = (world.topic("in", 3), world.topic("out", 2));
+    // Small batches, so that there are many moments between transactions and within.
+    let handler = world.deploy(
+        Manifest::guest("scripted")
+            .from(&[&input])
+            .to(&[&output])
+            .with("[batch]\nevents = 25\ninterval = \"20ms\""),
+    );
+    let mut host = world.start();
+    for round in 0..ROUNDS {
+        let already = world.read(&output).len();
+        produce_round(&world, &input, round);
+        // In the middle: something of the round is done, and probably not all of it.
+        eventually("the host works", || world.read(&output).len() > already);
+        end(&mut host);
+        host = world.start();
+    }
+    world.settle(&handler);
+    let events = ROUNDS * PER_ROUND * PARTITIONS as usize;
+    assert_exactly_once(&world, &handler, &output, events);
+}
+
+fn every_event_has_one_result_in_order_across_kill_9(world: Scenario) {
+    across_ends_of_the_host(world, Host::kill9);
+}
+
+fn every_event_has_one_result_in_order_across_restarts(world: Scenario) {
+    across_ends_of_the_host(world, |host| {
+        let (code, took) = host.terminate();
+        assert_eq!(code, 0, "{}", host.output());
+        assert!(took < Duration::from_secs(10), "a stop took {took:?}\n{}", host.output());
+    });
+}
+
+fn fan_out_to_two_topics_is_atomic_across_kill_9(mut world: Scenario) {
+    let input = world.topic("in", 2);
+    let (lines, summaries) = ("order-lines".to_owned(), "order-summaries".to_owned());
+    world.log().create_topic(&lines, 2, &[]);
+    world.log().create_topic(&summaries, 2, &[]);
+    let handler = world.deploy(
+        Manifest::example("split")
+            .from(&[&input])
+            .to(&[&lines, &summaries])
+            .with("[batch]\nevents = 10\ninterval = \"20ms\""),
+    );
+    let order = |n: usize| {
+        let line = |sku| format!(r#"{{"sku":"{sku}","quantity":1}}"#);
+        let lines = [line("tea"), line("pot"), line("cup")].join(",");
+        format!(r#"{{"id":"o-{n:04}","customer":"ada","lines":[{lines}]}}"#)
+    };
+    let mut host = world.start();
+    for round in 0..3 {
+        let already = world.read(&summaries).len();
+        world.produce((0..200).map(|n| event(&input, order(round * 200 + n))));
+        eventually("the host works", || world.read(&summaries).len() > already);
+        host.kill9();
+        // With nobody at work, what can be seen is what was committed: whole orders.
+        let (seen_lines, seen_summaries) = (by_order(&world, &lines), by_order(&world, &summaries));
+        assert_eq!(seen_lines.keys().collect::<Vec<_>>(), seen_summaries.keys().collect::<Vec<_>>());
+        assert!(seen_lines.values().all(|count| *count == 3), "{seen_lines:?}");
+        host = world.start();
+    }
+    world.settle(&handler);
+    let (all_lines, all_summaries) = (by_order(&world, &lines), by_order(&world, &summaries));
+    assert_eq!((all_lines.len(), all_summaries.len()), (600, 600));
+    assert!(all_lines.values().all(|count| *count == 3));
+    assert!(all_summaries.values().all(|count| *count == 1));
+}
+
+/// How many events a topic has of each order.
+fn by_order(world: &Scenario, topic: &str) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for event in world.read(topic) {
+        let json: serde_json::Value =
+            serde_json::from_str(&event.text()).expect("the example writes JSON");
+        let order = json["order"].as_str().unwrap_or_default().to_owned();
+        *counts.entry(order).or_default() += 1;
+    }
+    counts
+}
+
+fn a_stop_ends_a_long_call_within_the_deadline(mut world: Scenario) {
+    let (input, output) = (world.topic("in", 1), world.topic("out", 1));
+    world.configure("shutdown_deadline = \"3s\"");
+    let handler = world.deploy(
+        Manifest::guest("scripted").from(&[&input]).to(&[&output]).with("limits.time = \"8s\""),
+    );
+    let mut host = world.start();
+    world.produce([event(&input, "before")]);
+    world.wait_for(&output, 1);
+    let long = r#"{"do":"spin","ms":7000}"#;
+    world.produce([event(&input, long), event(&input, "after")]);
+    // The call has begun, or will never: both must end in time.
+    std::thread::sleep(Duration::from_millis(300));
+    let (_, took) = host.terminate();
+    assert!(took < Duration::from_secs(6), "a stop took {took:?}\n{}", host.output());
+    let _host = world.start();
+    world.settle(&handler);
+    assert_eq!(sorted_texts(&world.read(&output)), ["after", "before", long]);
+}
+
+fn what_was_acknowledged_survives_kill_9(mut world: Scenario) {
+    let input = world.topic("in", 1);
+    world.open_to_ingest(&[&input]);
+    let mut acknowledged = BTreeMap::new();
+    for round in 0..3 {
+        let mut host = world.start();
+        let url = host.events_url(&input);
+        let enough = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let client = |name: usize| {
+                let (url, enough) = (&url, &enough);
+                scope.spawn(move || {
+                    let mut taken = Vec::new();
+                    for number in 0.. {
+                        let value = format!("{round}-{name}-{number}");
+                        // Cut off by the kill: the outcome is unknown, nothing was promised.
+                        let Ok(answer) = http::try_post(url, &[], value.as_bytes()) else { break };
+                        assert_eq!(answer.status, 200, "{answer:?}");
+                        taken.push((answer.json()["offset"].as_i64(), value));
+                        enough.fetch_or(number >= 20, Ordering::Relaxed);
+                    }
+                    taken
+                })
+            };
+            let clients = [client(0), client(1)];
+            eventually("events are taken", || enough.load(Ordering::Relaxed));
+            host.kill9();
+            for client in clients {
+                for (offset, value) in client.join().expect("the client does not panic") {
+                    assert!(acknowledged.insert(offset, value).is_none(), "an offset twice");
+                }
+            }
+        });
+    }
+    let kept: BTreeMap<_, _> =
+        world.read(&input).iter().map(|event| (Some(event.offset), event.text())).collect();
+    for (offset, value) in &acknowledged {
+        assert_eq!(kept.get(offset), Some(value));
+    }
+}

@@ -1,1 +1,95 @@
-//! To come.
+//! What is not committed does not exist, and what Kafka can hold and the contract cannot.
+
+use std::time::Duration;
+
+use lockstep_tests::event::{Has, event, sorted_texts};
+use lockstep_tests::kafka::record;
+use lockstep_tests::log::LogKind;
+use lockstep_tests::produce_request;
+use lockstep_tests::scenario::{Manifest, Scenario};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{DefaultProducerContext, Producer, ThreadedProducer};
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+fn transactional(world: &Scenario) -> ThreadedProducer<DefaultProducerContext> {
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", world.broker().expect("these are tests on Kafka"))
+        .set("transactional.id", world.name("producer"))
+        .create()
+        .expect("the properties are right");
+    producer.init_transactions(TIMEOUT).expect("the broker answers");
+    producer
+}
+
+// On the embedded log nothing of a transaction can be seen before its commit, by construction:
+// it is one write transaction of SQLite. Its unit tests cover outcomes that are abandoned.
+#[test]
+fn on_kafka_events_of_aborted_transactions_are_never_handled() {
+    let mut world = Scenario::new(LogKind::Kafka, "aborted");
+    let (input, output) = (world.topic("in", 1), world.topic("out", 1));
+    let handler = world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]));
+    let _host = world.start();
+    let producer = transactional(&world);
+    for round in 0..6 {
+        producer.begin_transaction().expect("no transaction is open");
+        for number in 0..20 {
+            let kind = if round % 2 == 0 { "aborted" } else { "committed" };
+            let event = event(&input, format!("{kind} {round} {number:02}"));
+            producer.send(record(&event, None)).map_err(|(error, _)| error).expect("sent");
+        }
+        producer.flush(TIMEOUT).expect("the broker has the events");
+        if round % 2 == 0 {
+            producer.abort_transaction(TIMEOUT).expect("aborted");
+        } else {
+            producer.commit_transaction(TIMEOUT).expect("committed");
+        }
+    }
+    world.wait_for(&output, 60);
+    world.settle(&handler);
+    let texts = sorted_texts(&world.read(&output));
+    assert_eq!(texts.len(), 60);
+    assert!(texts.iter().all(|text| text.starts_with("committed")), "{texts:?}");
+}
+
+#[test]
+fn on_kafka_an_open_transaction_is_waited_for_and_then_handled() {
+    let mut world = Scenario::new(LogKind::Kafka, "open");
+    let (input, output) = (world.topic("in", 1), world.topic("out", 1));
+    world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]));
+    let _host = world.start();
+    let producer = transactional(&world);
+    producer.begin_transaction().expect("no transaction is open");
+    let early = event(&input, "in the transaction");
+    producer.send(record(&early, None)).map_err(|(error, _)| error).expect("sent");
+    producer.flush(TIMEOUT).expect("the broker has the event");
+    world.produce([event(&input, "behind it")]);
+    assert_eq!(world.read(&output), [], "nothing passes an open transaction");
+    producer.commit_transaction(TIMEOUT).expect("committed");
+    let outputs: Vec<_> = world.wait_for(&output, 2).iter().map(Has::text).collect();
+    assert_eq!(outputs, ["in the transaction", "behind it"]);
+}
+
+/// Kafka does not look at header names; the contract says that they are text.
+#[test]
+fn on_kafka_a_header_name_that_is_not_utf_8_stops_nobody() {
+    let mut world = Scenario::new(LogKind::Kafka, "header-name");
+    let (input, output) = (world.topic("in", 1), world.topic("out", 1));
+    let handler = world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]));
+    world.produce([event(&input, "before")]);
+    let broker = world.broker().expect("this is a test on Kafka").to_owned();
+    produce_request::send(&broker, &input, b"odd", (b"\xff\xfename", b"value"));
+    world.produce([event(&input, "after")]);
+    let host = world.start();
+    eventually_through(&world, &handler.group, &input, 3);
+    let mut results = world.read(&output);
+    results.extend(world.read(&handler.dead_letters));
+    assert_eq!(sorted_texts(&results), ["after", "before", "odd"], "{}", host.output());
+}
+
+/// The source cannot be read by the client library of the tests, which wants UTF-8, too.
+fn eventually_through(world: &Scenario, group: &str, topic: &str, offset: i64) {
+    lockstep_tests::wait::eventually("the handler is through", || {
+        world.log().committed(group, topic).get(&0).is_some_and(|next| *next >= offset)
+    });
+}

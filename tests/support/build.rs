@@ -45,6 +45,12 @@ pub fn example_source(name: &str) -> PathBuf {
     paths::workspace().join("handlers").join(name)
 }
 
+/// Turns WebAssembly text into the binary that a compiler would have made.
+pub fn assemble(text: &Path, binary: &Path) {
+    let bytes = wat::parse_file(text).unwrap_or_else(|error| panic!("not WebAssembly: {error}"));
+    std::fs::write(binary, bytes).unwrap_or_else(|e| panic!("failed to write {binary:?}: {e}"));
+}
+
 fn component(directory: &Path, name: &str) -> PathBuf {
     let file = directory.join(format!("{}.wasm", name.replace('-', "_")));
     assert!(file.is_file(), "no guest named {name:?}: there is no {}", file.display());

@@ -16,5 +16,6 @@ pub mod kafka;
 pub mod log;
 pub mod paths;
 pub mod process;
+pub mod produce_request;
 pub mod scenario;
 pub mod wait;

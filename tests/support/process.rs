@@ -171,3 +171,21 @@ fn collect(pipe: impl Read + Send + 'static, lines: Arc<Lines>) {
         lines.changed.notify_all();
     });
 }
+
+/// The most memory a process has held so far, in bytes (`VmHWM`).
+pub fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+    kib.unwrap_or_default() * 1024
+}
+
+/// The processor time a process has used so far, its threads included.
+pub fn cpu_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The second field, the name, may hold anything; the ones after it are numbers.
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+    // USER_HZ is 100 on every Linux that Rust runs on.
+    Duration::from_millis(ticks * 10)
+}
