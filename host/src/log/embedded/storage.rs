@@ -24,8 +24,9 @@ const PAGE_BYTES: i64 = 16 * 1024;
 /// A checkpoint every 64 MiB keeps its cost per event small and the WAL bounded.
 const CHECKPOINT_BYTES: i64 = 64 * 1024 * 1024;
 
-/// Page cache of a connection that reads, in KiB.
-const READ_CACHE_KIB: i64 = 4 * 1024;
+/// Page cache of a connection that reads, in KiB: the partitions of one batch lie in the same
+/// pages, which should be read once.
+const READ_CACHE_KIB: i64 = 12 * 1024;
 
 /// Page cache of the connection that writes, in KiB.
 const WRITE_CACHE_KIB: i64 = 32 * 1024;

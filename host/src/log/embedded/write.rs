@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
 use super::catalog::{Catalog, Topic};
 use super::{partitioner, record};
@@ -20,6 +20,9 @@ const WRITE_START: &str =
 
 /// A transaction that holds SQLite's write lock.
 pub(super) struct Write<'a> {
+    /// Taken from the cache once, not for each event. Before the transaction, because fields go
+    /// in this order and a statement must end before a rollback.
+    insert: CachedStatement<'a>,
     transaction: Transaction<'a>,
     catalog: &'a mut Catalog,
     /// The ends of the partitions written to, by row; stored at the commit.
@@ -41,8 +44,12 @@ impl<'a> Write<'a> {
         catalog: &'a mut Catalog,
         now_ms: i64,
     ) -> rusqlite::Result<Self> {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        Ok(Self { transaction, catalog, tails: HashMap::new(), now_ms })
+        // Unchecked lets the statement borrow the connection too; it cannot be nested, because
+        // this borrows the connection alone.
+        let connection = &*connection;
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        let insert = connection.prepare_cached(record::INSERT)?;
+        Ok(Self { insert, transaction, catalog, tails: HashMap::new(), now_ms })
     }
 
     /// Adds an event and returns its partition and offset. The inner error concerns this event
@@ -69,9 +76,8 @@ impl<'a> Write<'a> {
                 self.tails.entry(id).or_insert(tail)
             }
         };
-        let mut insert = self.transaction.prepare_cached(record::INSERT)?;
         let timestamp = event.timestamp_ms.unwrap_or(self.now_ms);
-        tail.bytes += record::insert(&mut insert, (id, tail.next_offset), timestamp, event)?;
+        tail.bytes += record::insert(&mut self.insert, (id, tail.next_offset), timestamp, event)?;
         tail.next_offset += 1;
         Ok(Ok((number, tail.next_offset - 1)))
     }
