@@ -1,7 +1,8 @@
-//! Group commit: appends queue up, one thread writes all that waits in one transaction.
+//! Group commit: appends queue up, one thread writes what waits in one transaction.
 //!
 //! A receipt is completed after the commit, so nothing is acknowledged before it is synced.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -18,6 +19,9 @@ const QUEUE_EVENTS: usize = 100_000;
 /// Bytes that may wait for the thread; one event always fits.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
+/// What one transaction takes of the queue, so that sessions get their turn in between.
+const TRANSACTION_BYTES: usize = 8 * 1024 * 1024;
+
 /// The thread and its queue. Dropping it writes what still waits.
 pub(super) struct Appender {
     queue: Arc<Queue>,
@@ -32,7 +36,8 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
-    waiting: Vec<Waiting>,
+    waiting: VecDeque<Waiting>,
+    /// The size of what waits.
     bytes: usize,
     /// The appender is being dropped.
     closed: bool,
@@ -40,6 +45,8 @@ struct State {
 
 struct Waiting {
     event: Event,
+    /// As counted on arrival.
+    size: usize,
     partition: Option<i32>,
     completer: Completer,
 }
@@ -73,7 +80,7 @@ impl Appender {
         }
         let (completer, receipt) = Receipt::pair();
         state.bytes += size;
-        state.waiting.push(Waiting { event, partition, completer });
+        state.waiting.push_back(Waiting { event, size, partition, completer });
         drop(state);
         self.queue.changed.notify_one();
         Ok(receipt)
@@ -93,7 +100,7 @@ impl Drop for Appender {
 }
 
 impl Queue {
-    /// Waits for events and takes all of them; `None` when there will be none.
+    /// Waits for events and takes what fits into a transaction; `None` when none will come.
     fn take(&self) -> Option<Vec<Waiting>> {
         let mut state = self.state.lock();
         while state.waiting.is_empty() {
@@ -102,8 +109,15 @@ impl Queue {
             }
             self.changed.wait(&mut state);
         }
-        state.bytes = 0;
-        Some(std::mem::take(&mut state.waiting))
+        let (mut bytes, mut count) = (0, 0);
+        for waiting in &state.waiting {
+            if count > 0 && bytes + waiting.size > TRANSACTION_BYTES {
+                break;
+            }
+            (bytes, count) = (bytes + waiting.size, count + 1);
+        }
+        state.bytes -= bytes;
+        Some(state.waiting.drain(..count).collect())
     }
 }
 

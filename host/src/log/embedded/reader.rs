@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::catalog;
 use super::read::{self, Cursor, Room};
+use super::signal::deadline;
 use super::store::Shared;
 use crate::event::Consumed;
 use crate::log::{ReadFrom, Reader};
@@ -68,7 +69,7 @@ impl EmbeddedReader {
 
 impl Reader for EmbeddedReader {
     fn read(&mut self, max: usize, max_wait: Duration) -> anyhow::Result<Vec<Consumed>> {
-        let deadline = Instant::now() + max_wait;
+        let deadline = deadline(max_wait);
         loop {
             let seen = self.shared.signal.current();
             let events = self.read_now(max);

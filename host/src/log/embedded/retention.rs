@@ -13,7 +13,10 @@ use super::store::Shared;
 use super::{read, record};
 
 /// Events deleted in one transaction.
-const CHUNK: i64 = 1_000;
+const CHUNK_EVENTS: i64 = 1_000;
+
+/// Bytes deleted in one transaction, about: a large event has many pages to free.
+const CHUNK_BYTES: i64 = 16 * 1024 * 1024;
 
 /// Goes through all topics once, until nothing is left to delete or the owner is gone.
 pub(super) fn sweep(shared: &Shared, stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
@@ -69,7 +72,7 @@ fn expired(
     };
     let (mut before, mut bytes) = (None, 0);
     let mut statement = connection.prepare_cached(record::OLDEST)?;
-    let mut rows = statement.query(params![partition, CHUNK])?;
+    let mut rows = statement.query(params![partition, CHUNK_EVENTS])?;
     while let Some(row) = rows.next()? {
         let (offset, timestamp, size): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         if timestamp >= oldest_ms && bytes + size > spare {
@@ -77,6 +80,9 @@ fn expired(
         }
         bytes += size;
         before = Some(offset + 1);
+        if bytes >= CHUNK_BYTES {
+            break;
+        }
     }
     Ok(before.map(|before| Expired { before, bytes }))
 }

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 
 use super::groups::{Membership, Owned};
 use super::read::{self, Cursor, Gap, Room};
+use super::signal::deadline;
 use super::storage;
 use super::store::{Shared, Store};
 use crate::event::TopicPartition;
@@ -187,7 +188,7 @@ impl EmbeddedSession {
 
 impl Session for EmbeddedSession {
     fn poll(&mut self, max_wait: Duration) -> anyhow::Result<Batch> {
-        let deadline = Instant::now() + max_wait;
+        let deadline = deadline(max_wait);
         loop {
             let seen = self.shared.signal.current();
             self.follow_group()?;

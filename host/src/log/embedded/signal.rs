@@ -7,6 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use parking_lot::{Condvar, Mutex};
 
+/// The moment after `max_wait`, however long that is.
+pub(super) fn deadline(max_wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(max_wait).unwrap_or_else(|| now + LONGEST_WAIT)
+}
+
+/// As good as no limit.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Says that the log may have changed. Waiters look for themselves.
 #[derive(Debug, Default)]
 pub(super) struct Signal {

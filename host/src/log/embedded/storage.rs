@@ -103,6 +103,8 @@ fn is_busy_chain(error: &anyhow::Error) -> bool {
 
 fn try_open_writer(dir: &Path) -> anyhow::Result<Connection> {
     let mut connection = connect(dir, OpenFlags::SQLITE_OPEN_CREATE)?;
+    // SQLite opens what it may not write all the same.
+    ensure!(!connection.is_readonly("main")?, "the file may not be written; check its permissions");
     // Has an effect on a new database only, and must come before WAL.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     let mode: String =

@@ -120,3 +120,23 @@ fn an_append_that_cannot_be_written_is_answered_and_the_next_one_goes_on() {
     other.execute_batch("DROP TRIGGER fail").unwrap();
     assert_eq!(append(&host.log, event("out", "x"), 0).unwrap().offset, 0);
 }
+
+#[test]
+fn a_full_queue_refuses_and_loses_nothing() {
+    let host = Host::new();
+    let large = Event { value: Some(vec![0; 1 << 20]), ..event("out", "") };
+    let writing = host.log.shared.store.lock();
+    let mut receipts = Vec::new();
+    let refusal = loop {
+        match host.log.append(large.clone(), None) {
+            Ok(receipt) => receipts.push(receipt),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(refusal, AppendError::QueueFull);
+    drop(writing);
+    let accepted = receipts.len();
+    assert!(accepted >= 64, "{accepted}");
+    assert!(receipts.into_iter().all(|receipt| receipt.wait_blocking().is_ok()));
+    assert_eq!(host.log.admin().topic("out").unwrap().unwrap().partitions[0].end, accepted as i64);
+}

@@ -129,3 +129,42 @@ fn latest_is_where_the_group_came_and_is_remembered() {
     came.sort_unstable();
     assert_eq!(came, [(0, 1), (1, 0)]);
 }
+
+#[test]
+fn sessions_that_come_and_go_handle_each_event_once_and_in_order() {
+    const EVENTS: usize = 600;
+    let host = Host::new();
+    std::thread::scope(|scope| {
+        for slot in 0..3 {
+            let log = &host.log;
+            let bounds = BatchBounds { events: 5, bytes: 1 << 20 };
+            let subscription = Subscription { bounds, ..subscription(slot) };
+            scope.spawn(move || {
+                let give_up = Instant::now() + PATIENCE;
+                while read_all(log, "out").len() < EVENTS && Instant::now() < give_up {
+                    let mut session = log.session(&subscription).unwrap();
+                    for _ in 0..=fastrand::u32(0..10) {
+                        let mut outcome = Outcome::new(session.poll(GLANCE).unwrap());
+                        while let Some(input) = outcome.current() {
+                            let source = input.position().to_string();
+                            outcome.complete([event("out", &source)]);
+                        }
+                        session.commit(outcome).unwrap();
+                    }
+                }
+            });
+        }
+        for n in 0..EVENTS {
+            host.log.append(event("in", &n.to_string()), None).unwrap();
+        }
+    });
+    let mut next = [0; 4];
+    for output in read_all(&host.log, "out") {
+        let source = String::from_utf8(output.event.value.unwrap()).unwrap();
+        let (partition, offset) = source["in/".len()..].split_once('/').unwrap();
+        let next = &mut next[partition.parse::<usize>().unwrap()];
+        assert_eq!(offset.parse(), Ok(*next), "{source}");
+        *next += 1;
+    }
+    assert_eq!(next.iter().sum::<usize>(), EVENTS);
+}
