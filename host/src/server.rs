@@ -152,7 +152,8 @@ impl Host {
 
         let deadline = Instant::now() + self.config.shutdown_deadline;
         self.readiness.stopping();
-        drop(shutdown.send(true));
+        // Fails only when both servers have ended already.
+        let _ = shutdown.send(true);
         let stopped = supervisor.stop(deadline);
         for server in servers {
             drop(http.block_on(server));
