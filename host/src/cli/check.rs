@@ -1,5 +1,6 @@
 //! `lockstep check`: everything that can be known about a configuration without a log. Starts
-//! nothing, creates nothing, and reports all problems, not only the first.
+//! nothing, creates nothing, and goes on after a problem: every handler and component is looked
+//! at. Within one file the first problem hides the others.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,9 @@ use crate::wasm::Runtime;
 /// Check a configuration, its handlers and their components.
 ///
 /// Reads the configuration and every manifest, compiles every component, checks what it imports
-/// and exports, and reports all problems. The log is not asked: this works without brokers, as a
-/// step before a deployment. Exits with 0 when a host can start, with 2 when it cannot.
+/// and exports, and reports what is wrong in each of the files, with the fix. The log is not
+/// asked: this works without brokers, as a step before a deployment. Exits with 0 when a host can
+/// start, with 2 when it cannot.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

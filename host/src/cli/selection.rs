@@ -97,6 +97,7 @@ fn open_embedded(dir: &Path, if_missing: IfMissing) -> anyhow::Result<EmbeddedLo
         .into());
     }
     EmbeddedLog::open_client(dir, if_missing == IfMissing::Create)
+        .map_err(|error| CliError::Unreachable(format!("{error:#}")).into())
 }
 
 #[cfg(test)]
