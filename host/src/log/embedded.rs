@@ -7,6 +7,7 @@
 mod admin;
 mod appender;
 mod catalog;
+mod checkpoint;
 mod groups;
 mod lock;
 mod partitioner;
@@ -82,6 +83,7 @@ impl EmbeddedLog {
         let shared = Arc::new(shared);
         let mut threads = vec![watcher::start(&shared)?];
         if shared.host.is_some() {
+            threads.push(checkpoint::start(&shared)?);
             let theirs = Arc::clone(&shared);
             let tick = move |stop: &_| retention::tick(&theirs, stop);
             threads.push(Ticker::start("log-retention", RETENTION_INTERVAL, tick)?);

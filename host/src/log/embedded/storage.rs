@@ -12,6 +12,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 /// Name of the database within its directory.
 pub(super) const FILE: &str = "log.sqlite3";
 
+/// Name of SQLite's write-ahead log of it.
+pub(super) const WAL_FILE: &str = "log.sqlite3-wal";
+
 /// How long a write waits for another process to finish its own.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -22,7 +25,10 @@ const VERSION: i64 = 1;
 const PAGE_BYTES: i64 = 16 * 1024;
 
 /// A checkpoint every 64 MiB keeps its cost per event small and the WAL bounded.
-const CHECKPOINT_BYTES: i64 = 64 * 1024 * 1024;
+pub(super) const CHECKPOINT_BYTES: i64 = 64 * 1024 * 1024;
+
+/// When a commit of a host makes a checkpoint itself, because the thread that does cannot.
+const LATEST_CHECKPOINT_BYTES: i64 = 4 * CHECKPOINT_BYTES;
 
 /// Page cache of a connection that reads, in KiB: the partitions of one batch lie in the same
 /// pages, which should be read once.
@@ -66,11 +72,12 @@ CREATE TABLE group_offsets (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Opens the connection that writes, and creates the database when it is missing.
-pub(super) fn open_writer(dir: &Path) -> anyhow::Result<Connection> {
+/// Opens the connection that writes, and creates the database when it is missing. A host makes
+/// its checkpoints elsewhere.
+pub(super) fn open_writer(dir: &Path, is_host: bool) -> anyhow::Result<Connection> {
     let give_up = Instant::now() + BUSY_TIMEOUT;
     loop {
-        match try_open_writer(dir) {
+        match try_open_writer(dir, is_host) {
             // Turning on WAL does not wait for another process that does the same.
             Err(error) if is_busy_chain(&error) && Instant::now() < give_up => {
                 std::thread::sleep(Duration::from_millis(10));
@@ -101,7 +108,7 @@ fn is_busy_chain(error: &anyhow::Error) -> bool {
     error.downcast_ref::<rusqlite::Error>().is_some_and(is_busy)
 }
 
-fn try_open_writer(dir: &Path) -> anyhow::Result<Connection> {
+fn try_open_writer(dir: &Path, is_host: bool) -> anyhow::Result<Connection> {
     let mut connection = connect(dir, OpenFlags::SQLITE_OPEN_CREATE)?;
     // SQLite opens what it may not write all the same.
     ensure!(!connection.is_readonly("main")?, "the file may not be written; check its permissions");
@@ -113,7 +120,8 @@ fn try_open_writer(dir: &Path) -> anyhow::Result<Connection> {
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "cache_size", -WRITE_CACHE_KIB)?;
     let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-    let pages = CHECKPOINT_BYTES / page.max(1);
+    let checkpoint = if is_host { LATEST_CHECKPOINT_BYTES } else { CHECKPOINT_BYTES };
+    let pages = checkpoint / page.max(1);
     connection.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", CHECKPOINT_BYTES, |_| Ok(()))?;
     migrate(&mut connection)?;

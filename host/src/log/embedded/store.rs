@@ -41,7 +41,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Opens the database in `dir` and creates it when it is missing.
     pub(super) fn open(dir: &Path, host: Option<HostLock>, clock: Clock) -> anyhow::Result<Self> {
-        let connection = storage::open_writer(dir)?;
+        let connection = storage::open_writer(dir, host.is_some())?;
         let store = Store { connection, catalog: Catalog::default(), groups: Groups::default() };
         Ok(Self {
             dir: dir.to_owned(),
