@@ -31,24 +31,31 @@ pub(super) fn start(shared: &Arc<Shared>) -> anyhow::Result<Ticker> {
     let connection = shared.open_reader()?;
     connection.busy_timeout(PATIENCE)?;
     let shared = Arc::clone(shared);
+    // The size after the last one: the file is cut back by the next write only.
+    let mut settled = 0;
     let tick = move |_: &Stop| {
-        if is_due(&shared)
-            && let Err(error) = run(&shared, &connection)
-        {
+        let size = wal_bytes(&shared);
+        // It is cut back when it is begun anew, so a larger one has that much in it.
+        if size <= CHECKPOINT_BYTES || size == settled {
+            return;
+        }
+        match run(&shared, &connection) {
+            Ok(true) => settled = wal_bytes(&shared),
+            Ok(false) => {}
             // SQLite tells those who write, if it concerns them.
-            tracing::debug!(%error, "failed to checkpoint the log");
+            Err(error) => tracing::debug!(%error, "failed to checkpoint the log"),
         }
     };
     Ticker::start("log-checkpoint", INTERVAL, tick).context("failed to start the checkpoints")
 }
 
-/// The file is cut back to this size when it is begun anew, so a larger one holds that much.
-fn is_due(shared: &Shared) -> bool {
+fn wal_bytes(shared: &Shared) -> i64 {
     let wal = std::fs::metadata(shared.dir.join(WAL_FILE));
-    wal.is_ok_and(|wal| i64::try_from(wal.len()).is_ok_and(|bytes| bytes > CHECKPOINT_BYTES))
+    wal.map_or(0, |wal| i64::try_from(wal.len()).unwrap_or(i64::MAX))
 }
 
-fn run(shared: &Shared, connection: &Connection) -> rusqlite::Result<()> {
+/// Makes a checkpoint; whether it moved everything.
+fn run(shared: &Shared, connection: &Connection) -> rusqlite::Result<bool> {
     for _ in 0..ROUNDS {
         if move_pages(connection, "PRAGMA wal_checkpoint(PASSIVE)")? <= FEW_PAGES {
             break;
@@ -56,9 +63,9 @@ fn run(shared: &Shared, connection: &Connection) -> rusqlite::Result<()> {
     }
     // Begins the file anew, which needs a moment in which nobody writes.
     let writers = shared.store.lock();
-    move_pages(connection, "PRAGMA wal_checkpoint(RESTART)")?;
+    let left = move_pages(connection, "PRAGMA wal_checkpoint(RESTART)")?;
     drop(writers);
-    Ok(())
+    Ok(left == 0)
 }
 
 /// Checkpoints and returns the number of pages that are left.

@@ -1,3 +1,5 @@
+//! Appends: what is acknowledged, what is refused, and what is kept.
+
 use super::*;
 use crate::event::Header;
 
@@ -139,4 +141,21 @@ fn a_full_queue_refuses_and_loses_nothing() {
     assert!(accepted >= 64, "{accepted}");
     assert!(receipts.into_iter().all(|receipt| receipt.wait_blocking().is_ok()));
     assert_eq!(host.log.admin().topic("out").unwrap().unwrap().partitions[0].end, accepted as i64);
+}
+
+#[test]
+fn the_write_ahead_log_is_cut_back_while_events_are_written() {
+    let host = Host::new();
+    let wal = host.path().join(super::super::storage::WAL_FILE);
+    let size = || i64::try_from(std::fs::metadata(&wal).unwrap().len()).unwrap();
+    let limit = super::super::storage::CHECKPOINT_BYTES;
+    let large = Event { value: Some(vec![0; 1 << 20]), ..event("out", "") };
+    while size() <= limit {
+        append(&host.log, large.clone(), 0).unwrap();
+    }
+    let give_up = Instant::now() + PATIENCE;
+    while size() > limit {
+        append_to(&host.log, "out", &[0]);
+        assert!(Instant::now() < give_up, "{} bytes are left", size());
+    }
 }

@@ -1,3 +1,5 @@
+//! Retention, and groups whose events it deleted.
+
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::super::retention::sweep;

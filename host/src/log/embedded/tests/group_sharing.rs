@@ -1,3 +1,5 @@
+//! Sessions that share a group, come and go, and see other processes.
+
 use super::*;
 
 /// The partitions of `in` that a session gets events of, given one event in each.

@@ -1,3 +1,5 @@
+//! Opening a directory, and describing what is in it.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Readers outside any group.
+
 use super::*;
 
 fn first_of(log: &EmbeddedLog, start: ReadFrom) -> Option<i64> {

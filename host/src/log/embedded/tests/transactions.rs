@@ -1,3 +1,5 @@
+//! One session: batches, commits, rejections and holds.
+
 use super::*;
 
 #[test]
