@@ -27,8 +27,11 @@ const POOLED_MEMORIES: u32 = 8;
 const POOLED_TABLES: u32 = 32;
 /// The longest a pooled linear memory may grow; `limits.memory` is enforced below it.
 const POOLED_MEMORY_BYTES: usize = 4 << 30;
-/// Memory that a free slot of a pool keeps, so that its next use takes no page faults.
-const KEPT_RESIDENT_BYTES: usize = 256 << 10;
+/// Memory that a free slot of a pool keeps, so that its next use takes no page faults. Only the
+/// pages that were written are cleared.
+const KEPT_BYTES: usize = 256 << 10;
+/// The same where the kernel does not tell which pages were written, and all are cleared.
+const KEPT_BYTES_WITHOUT_SCAN: usize = 64 << 10;
 /// The most metadata that one instance in a pool may need. CPython needs about 1 MiB.
 const POOLED_METADATA_BYTES: usize = 16 << 20;
 
@@ -71,14 +74,21 @@ impl Engines {
 
     fn pooled(&self, handler: &Handler) -> anyhow::Result<Engine> {
         let mut pool = pool(handler);
-        let mut config = config(handler.limits.stack);
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool.clone()));
-        self.start(&config).or_else(|error| {
+        if swap_is_off() {
+            let mut scanning = pool.clone();
+            scanning
+                .pagemap_scan(Enabled::Auto)
+                .linear_memory_keep_resident(KEPT_BYTES)
+                .table_keep_resident(KEPT_BYTES);
             // The kernel may announce PAGEMAP_SCAN and still refuse it.
-            pool.pagemap_scan(Enabled::No);
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-            self.start(&config).map_err(|_| error)
-        })
+            if let Ok(engine) = self.start(&config_with(handler, scanning)) {
+                return Ok(engine);
+            }
+        }
+        pool.pagemap_scan(Enabled::No)
+            .linear_memory_keep_resident(KEPT_BYTES_WITHOUT_SCAN)
+            .table_keep_resident(KEPT_BYTES_WITHOUT_SCAN);
+        self.start(&config_with(handler, pool))
     }
 
     fn start(&self, config: &Config) -> anyhow::Result<Engine> {
@@ -107,6 +117,12 @@ fn config(stack: usize) -> Config {
     config
 }
 
+fn config_with(handler: &Handler, pool: PoolingAllocationConfig) -> Config {
+    let mut config = config(handler.limits.stack);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
 fn pool(handler: &Handler) -> PoolingAllocationConfig {
     let limits = &handler.limits;
     let components = handler.workers.saturating_add(SPARE_INSTANCES);
@@ -125,9 +141,14 @@ fn pool(handler: &Handler) -> PoolingAllocationConfig {
         .max_tables_per_module(POOLED_TABLES)
         .total_tables(components.saturating_mul(POOLED_TABLES))
         .table_elements(limits.table_elements)
-        .total_stacks(1)
-        .linear_memory_keep_resident(KEPT_RESIDENT_BYTES.min(limits.memory))
-        .table_keep_resident(KEPT_RESIDENT_BYTES)
-        .pagemap_scan(Enabled::Auto);
+        .total_stacks(1);
     pool
+}
+
+/// Whether no page can have been swapped out. Wasmtime 48 clears what PAGEMAP_SCAN reports as
+/// written and present, so a swapped page would reach the slot's next instance as it was
+/// (wasmtime pull request 14357).
+fn swap_is_off() -> bool {
+    // One line of headings, one for each area.
+    std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() <= 1)
 }

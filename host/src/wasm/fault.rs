@@ -2,6 +2,7 @@
 //! which limit was in the way, and where in the guest.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use wasmtime::component::ResourceTableError;
@@ -52,19 +53,28 @@ pub(super) fn classify(error: &Error, limits: &Limits, said: &VecDeque<String>) 
     Failure::new(kind, message)
 }
 
-/// Why an instance could not be made, in one line.
-pub(super) fn startup(error: &Error, limits: &Limits, said: &VecDeque<String>) -> String {
+/// Why an instance could not be made, in one line. `time` is what it was given.
+pub(super) fn startup(
+    error: &Error,
+    limits: &Limits,
+    time: Duration,
+    said: &VecDeque<String>,
+) -> String {
     let reason = reason(error);
     if reason.contains("instance count too high") {
-        return format!(
-            "it consists of more core instances than limits.instances = {}",
-            limits.instances
-        );
+        let limit = limits.instances;
+        return format!("it consists of more core instances than limits.instances = {limit}");
     }
-    if error.is::<WasmBacktrace>() || error.is::<LimitExceeded>() {
-        return classify(error, limits, said).message;
+    if !error.is::<WasmBacktrace>() && !error.is::<LimitExceeded>() {
+        return reason;
     }
-    reason
+    let failure = classify(error, limits, said);
+    match failure.kind {
+        FailureKind::Deadline => {
+            format!("its initialisation took longer than {}", humantime::format_duration(time))
+        }
+        _ => failure.message,
+    }
 }
 
 /// A wasmtime error that is not an event's fault.

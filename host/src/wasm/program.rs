@@ -136,8 +136,7 @@ impl Parts {
         let guest = self.exports.instantiate(&mut store, &self.pre);
         let said = output.end_call();
         let guest = guest.map_err(|error| {
-            let limits = Limits { time: INSTANTIATION, ..limits.clone() };
-            let reason = fault::startup(&error, &limits, &said);
+            let reason = fault::startup(&error, limits, INSTANTIATION, &said);
             anyhow!(
                 "failed to instantiate the component of handler {:?}: {reason}",
                 self.handler.name

@@ -7,6 +7,15 @@ use crate::wasm::{World, host};
 const FALLIBLE: &str = "lockstep:handler/fallible-event-handler@0.1.0";
 
 #[test]
+fn programs_are_shared_by_threads_and_instances_move_to_them() {
+    fn shared<T: Send + Sync>() {}
+    fn moves<T: Send>() {}
+    shared::<Runtime>();
+    shared::<Program>();
+    moves::<Instance>();
+}
+
+#[test]
 fn an_event_passes_through_byte_for_byte() -> anyhow::Result<()> {
     let program = load(handler(), &Guest::default().build())?;
     let mut instance = program.instantiate()?;

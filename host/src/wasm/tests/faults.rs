@@ -39,7 +39,10 @@ fn a_trap_costs_the_instance_and_the_next_call_gets_a_fresh_one() -> anyhow::Res
 
 #[test]
 fn an_instance_per_event_remembers_nothing() -> anyhow::Result<()> {
-    let handler = Handler { instances: Instances::PerEvent, workers: 64, ..handler() };
+    let mut handler = Handler { instances: Instances::PerEvent, workers: 64, ..handler() };
+    // No multiples of a page.
+    handler.limits.stack = 300_001;
+    handler.limits.memory = 5_000_001;
     let program = load(handler, &Guest { body: COUNTING, ..Guest::default() }.build())?;
     let mut instances = Vec::new();
     for _ in 0..64 {
