@@ -155,14 +155,14 @@ fn a_stop_ends_a_long_call_within_the_deadline(mut world: Scenario) {
     world.produce([event(&input, "before")]);
     world.wait_for(&output, 1);
     let long = r#"{"do":"spin","ms":7000}"#;
-    world.produce([event(&input, long), event(&input, "after")]);
-    // The call has begun, or will never: both must end in time.
-    std::thread::sleep(Duration::from_millis(300));
+    let print = r#"{"do":"print","text":"the long call is next"}"#;
+    world.produce([print, long, "after"].map(|value| event(&input, value)));
+    host.logged(&["the long call is next"]);
     let (_, took) = host.terminate();
     assert!(took < Duration::from_secs(6), "a stop took {took:?}\n{}", host.output());
     let _host = world.start();
     world.settle(&handler);
-    assert_eq!(sorted_texts(&world.read(&output)), ["after", "before", long]);
+    assert_eq!(sorted_texts(&world.read(&output)), ["after", "before", print, long]);
 }
 
 fn what_was_acknowledged_survives_kill_9(mut world: Scenario) {
