@@ -19,6 +19,9 @@ const MAX_GUEST_BYTES: usize = 1024;
 /// Functions named of a backtrace.
 const NAMED_FRAMES: usize = 8;
 
+/// How a Rust guest begins its last words.
+const PANIC: &str = "panicked at ";
+
 /// Functions that only carry a panic out of a Rust guest, by the beginning of their names.
 const PANIC_MACHINERY: &[&str] = &[
     "__rust",
@@ -37,13 +40,16 @@ const PANIC_MACHINERY: &[&str] = &[
 
 /// The error of a call as a failure. `said` is what the guest wrote last on stderr.
 pub(super) fn classify(error: &Error, limits: &Limits, said: &VecDeque<String>) -> Failure {
-    let (kind, what) = verdict(error, limits);
-    let mut message = what;
+    let (kind, mut message) = verdict(error, limits);
     if kind == FailureKind::Trap
         && let Some(said) = last_words(said)
     {
-        message.push_str(": ");
-        message.push_str(truncated(&said, MAX_GUEST_BYTES));
+        let said = truncated(&said, MAX_GUEST_BYTES);
+        match said.find(PANIC) {
+            // That `unreachable` was executed is how a panic ends, and no news.
+            Some(panic) => message = said[panic..].to_owned(),
+            None => message = format!("{message}: {said}"),
+        }
     }
     if let Some(frames) = frames(error) {
         message.push_str("; in ");
@@ -131,7 +137,11 @@ fn unnamed(error: &Error, limits: &Limits) -> (FailureKind, String) {
             (FailureKind::Resources, "passed too much to the host in one call".to_owned())
         } else {
             let bytes = ByteSize::b(limits.output_bytes as u64);
-            let message = format!("returned far more than limits.output_bytes = {bytes}");
+            let message = format!(
+                "returned far more than limits.output_events = {} or limits.output_bytes = {bytes} \
+                 allow",
+                limits.output_events
+            );
             (FailureKind::OversizedOutput, message)
         };
     }
@@ -147,7 +157,7 @@ fn too_long(limits: &Limits) -> String {
 
 /// The panic message among the last lines of stderr, or else all of them.
 fn last_words(said: &VecDeque<String>) -> Option<String> {
-    let panic = said.iter().rposition(|line| line.contains("panicked at")).unwrap_or(0);
+    let panic = said.iter().rposition(|line| line.contains(PANIC)).unwrap_or(0);
     let lines: Vec<&str> = said
         .iter()
         .skip(panic)
