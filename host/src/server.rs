@@ -75,10 +75,8 @@ pub fn run(config: HostConfig, handlers: Vec<Handler>, on_ready: OnReady) -> any
 fn open_log(config: &HostConfig) -> anyhow::Result<Arc<dyn Log>> {
     Ok(match &config.kafka {
         Some(kafka) => {
-            let identity = Identity {
-                cluster_id: config.cluster_id.clone(),
-                host_id: config.host_id.clone(),
-            };
+            let identity =
+                Identity { cluster_id: config.cluster_id.clone(), host_id: config.host_id.clone() };
             Arc::new(KafkaLog::connect(kafka, &identity)?)
         }
         None => Arc::new(EmbeddedLog::open_host(&config.data_dir, &config.host_id)?),
@@ -114,9 +112,9 @@ fn load(handlers: Vec<Handler>) -> anyhow::Result<Vec<Loaded>> {
         let handler = Arc::new(handler);
         let begun = Instant::now();
         let component = deployment::read_component(&handler)?;
-        let program = runtime
-            .load(&handler, &component)
-            .with_context(|| format!("handler {:?}: {}", handler.name, handler.component.display()))?;
+        let program = runtime.load(&handler, &component).with_context(|| {
+            format!("handler {:?}: {}", handler.name, handler.component.display())
+        })?;
         info!(
             handler = %handler.name, world = program.world().as_str(), bytes = component.len(),
             took = ?begun.elapsed(), "component loaded"
@@ -199,7 +197,8 @@ impl Host {
     fn start_workers(&self, ready: &Ready, on_ready: OnReady) -> anyhow::Result<Supervisor> {
         let mut supervisor =
             Supervisor::new(Arc::clone(&self.log), self.board.clone(), self.stop.clone());
-        let handlers: Vec<_> = self.programs.iter().map(|(handler, _)| Arc::clone(handler)).collect();
+        let handlers: Vec<_> =
+            self.programs.iter().map(|(handler, _)| Arc::clone(handler)).collect();
         let wanted = prepare::Wanted::new(&self.config, &handlers);
         if !prepare::topics(&*self.log, &wanted, &self.readiness, &self.stop) {
             return Ok(supervisor);
@@ -226,7 +225,11 @@ impl admin::HandlerStatuses for Board {
 }
 
 /// Closes the log, which may wait for brokers, within the deadline.
-fn close(log: Arc<dyn Log>, monitor: thread::JoinHandle<()>, deadline: Instant) -> anyhow::Result<()> {
+fn close(
+    log: Arc<dyn Log>,
+    monitor: thread::JoinHandle<()>,
+    deadline: Instant,
+) -> anyhow::Result<()> {
     let closing = thread::Builder::new()
         .name("close".to_owned())
         .spawn(move || {

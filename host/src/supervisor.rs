@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use tracing::{error, info, warn};
 
+use crate::board::{Board, StatusCell};
 use crate::handler::Handler;
 use crate::log::Log;
 use crate::retry::RetryPolicy;
-use crate::board::{Board, StatusCell};
 use crate::stop::Stop;
 use crate::wasm::Program;
 use crate::worker::Worker;
@@ -60,9 +60,9 @@ impl Supervisor {
             let name = format!("{}-{slot}", handler.name);
             let watch = thread::Builder::new().name(format!("watch-{name}"));
             self.threads.push(
-                watch.spawn(move || life.watch()).with_context(|| {
-                    format!("failed to start a thread for worker {name:?}")
-                })?,
+                watch
+                    .spawn(move || life.watch())
+                    .with_context(|| format!("failed to start a thread for worker {name:?}"))?,
             );
         }
         Ok(())

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tracing::{debug, debug_span, warn};
 
+use crate::board::StatusCell;
 use crate::event::Consumed;
 use crate::handler::{Failure, FailureKind, Handler};
 use crate::log::{Batch, Commit, Log, Outcome, Session, Subscription};
-use crate::board::StatusCell;
 use crate::stop::Stop;
 use crate::wasm::{Instance, Program};
 use failures::{Failures, Verdict};

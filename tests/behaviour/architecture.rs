@@ -24,7 +24,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("retry", ALL),
     ("log", &["cli", "server", "supervisor", "worker", "wasm", "deployment", "ingest", "admin"]),
     ("wasm", &["cli", "server", "supervisor", "worker", "deployment", "ingest", "admin", "config"]),
-    ("handler", &["cli", "server", "supervisor", "worker", "wasm", "deployment", "ingest", "admin"]),
+    (
+        "handler",
+        &["cli", "server", "supervisor", "worker", "wasm", "deployment", "ingest", "admin"],
+    ),
     ("worker", &["cli", "server", "supervisor", "ingest", "admin", "http"]),
     ("supervisor", &["cli", "server", "ingest", "http"]),
     ("ingest", &["cli", "server", "supervisor", "worker", "wasm", "deployment", "handler"]),
@@ -37,8 +40,18 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 
 /// Everything that does something.
 const ALL: &[&str] = &[
-    "cli", "server", "supervisor", "worker", "wasm", "deployment", "ingest", "admin", "http",
-    "config", "log", "handler",
+    "cli",
+    "server",
+    "supervisor",
+    "worker",
+    "wasm",
+    "deployment",
+    "ingest",
+    "admin",
+    "http",
+    "config",
+    "log",
+    "handler",
 ];
 
 /// The Rust files below a folder, with their paths relative to it, without tests.
@@ -121,7 +134,9 @@ fn uses(line: &str, part: &str) -> bool {
     while let Some((_, after)) = rest.split_once("crate::") {
         let inside = after.strip_prefix('{').map(|list| list.split('}').next().unwrap_or(list));
         let paths = inside.unwrap_or(after).split(',').map(str::trim);
-        let first = |path: &str| path.split([':', ' ', ';', '(', '{', '<', '>', '}', ')']).next() == Some(part);
+        let first = |path: &str| {
+            path.split([':', ' ', ';', '(', '{', '<', '>', '}', ')']).next() == Some(part)
+        };
         let count = if inside.is_some() { usize::MAX } else { 1 };
         if paths.take(count).any(first) {
             return true;

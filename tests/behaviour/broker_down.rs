@@ -40,7 +40,8 @@ fn on_kafka_a_host_waits_for_its_broker_and_says_so() {
     });
     let not_ready = http::get(&format!("{admin}/readyz"));
     assert_eq!(not_ready.status, 503);
-    let names_the_log = not_ready.body.contains("Kafka") || not_ready.body.contains(&broker.address());
+    let names_the_log =
+        not_ready.body.contains("Kafka") || not_ready.body.contains(&broker.address());
     assert!(names_the_log, "{not_ready:?}");
     let refused = http::post(&url, &[], b"too early");
     refused.problem("log-unreachable", 503);
@@ -66,9 +67,7 @@ fn on_kafka_a_host_survives_a_restart_of_its_broker() {
     world.produce((0..2_000).map(|n| event(&input, n.to_string())));
     world.wait_for(&output, 1);
     broker.stop();
-    eventually("the host notices", || {
-        http::get(&format!("{}/readyz", host.admin)).status == 503
-    });
+    eventually("the host notices", || http::get(&format!("{}/readyz", host.admin)).status == 503);
     broker.restart();
     host.wait_until_ready();
     world.produce((2_000..2_100).map(|n| event(&input, n.to_string())));

@@ -12,7 +12,11 @@ on_both_logs![
 ];
 
 /// What came out, without what the host adds.
-fn through(world: &mut Scenario, settings: &[(&str, &str)], make: Make) -> (Vec<Event>, Vec<Event>) {
+fn through(
+    world: &mut Scenario,
+    settings: &[(&str, &str)],
+    make: Make,
+) -> (Vec<Event>, Vec<Event>) {
     let input = world.topic_with("in", 1, settings);
     let output = world.topic_with("out", 1, settings);
     world.deploy(

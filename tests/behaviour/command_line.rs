@@ -111,7 +111,10 @@ fn bytes_that_are_not_text_survive_json(world: Scenario) {
     let lines = lockstep(&world, &["consume", &topic, "--output", "json"]).json_lines();
     assert_eq!(lines[0]["value"], json!({ "base64": "//4=" }));
     assert_eq!(lines[0]["key"], json!({ "base64": "gA==" }));
-    let headers = [json!({ "name": "h", "value": { "base64": "ww==" } }), json!({ "name": "n", "value": null })];
+    let headers = [
+        json!({ "name": "h", "value": { "base64": "ww==" } }),
+        json!({ "name": "n", "value": null }),
+    ];
     assert_eq!(lines[0]["headers"], json!(headers));
 }
 
@@ -125,8 +128,7 @@ fn groups_are_listed_and_described(mut world: Scenario) {
     world.produce_to(0, [event(&input, "later")]);
     let groups = lockstep(&world, &["group", "list", "--output", "json"]).json();
     assert!(groups.as_array().is_some_and(|g| g.contains(&json!(handler.group))), "{groups}");
-    let group =
-        lockstep(&world, &["group", "describe", &handler.group, "--output", "json"]).json();
+    let group = lockstep(&world, &["group", "describe", &handler.group, "--output", "json"]).json();
     let first = group.as_array().into_iter().flatten().find(|p| p["partition"] == 0).cloned();
     let expected = json!({ "topic": input, "partition": 0, "committed": 3, "end": 4, "lag": 1 });
     assert_eq!(first, Some(expected), "{group}");

@@ -122,7 +122,10 @@ fn fan_out_to_two_topics_is_atomic_across_kill_9(mut world: Scenario) {
         host.kill9();
         // With nobody at work, what can be seen is what was committed: whole orders.
         let (seen_lines, seen_summaries) = (by_order(&world, &lines), by_order(&world, &summaries));
-        assert_eq!(seen_lines.keys().collect::<Vec<_>>(), seen_summaries.keys().collect::<Vec<_>>());
+        assert_eq!(
+            seen_lines.keys().collect::<Vec<_>>(),
+            seen_summaries.keys().collect::<Vec<_>>()
+        );
         assert!(seen_lines.values().all(|count| *count == 3), "{seen_lines:?}");
         host = world.start();
     }

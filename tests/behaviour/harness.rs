@@ -21,7 +21,10 @@ fn a_log_gives_back_what_was_written(world: Scenario) {
     let tombstone = Event { value: None, timestamp_ms: Some(2_000), ..event(&topic, "") };
     world.produce_to(1, [odd.clone(), tombstone.clone()]);
     let events = world.wait_for(&topic, 2);
-    assert_eq!(events.iter().map(|e| (e.partition, e.offset)).collect::<Vec<_>>(), [(1, 0), (1, 1)]);
+    assert_eq!(
+        events.iter().map(|e| (e.partition, e.offset)).collect::<Vec<_>>(),
+        [(1, 0), (1, 1)]
+    );
     assert_eq!(events.into_iter().map(|e| e.event).collect::<Vec<_>>(), [odd, tombstone]);
     world.produce_to(0, (0..2_000).map(|n| event(&topic, n.to_string())));
     let texts = texts_by_partition(&world.read(&topic)).remove(&0).unwrap_or_default();

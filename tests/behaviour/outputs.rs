@@ -219,9 +219,8 @@ fn a_new_group_begins_where_the_manifest_says(mut world: Scenario) {
 
 fn workers_share_the_partitions(mut world: Scenario) {
     let (input, output) = (world.topic("in", 6), world.topic("out", 6));
-    let handler = world.deploy(
-        Manifest::guest("identity").from(&[&input]).to(&[&output]).with("workers = 3"),
-    );
+    let handler = world
+        .deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]).with("workers = 3"));
     let host = world.start();
     for partition in 0..6 {
         world.produce_to(partition, (0..200).map(|n| event(&input, format!("{partition}:{n}"))));

@@ -30,10 +30,8 @@ fn scripted(world: &mut Scenario, more: &str) -> (String, String, Deployed) {
 }
 
 fn a_retried_event_keeps_its_place_and_other_partitions_go_on(mut world: Scenario) {
-    let (input, output, handler) = scripted(
-        &mut world,
-        "[retry]\nattempts = 1000\ninitial = \"20ms\"\nmax = \"100ms\"",
-    );
+    let (input, output, handler) =
+        scripted(&mut world, "[retry]\nattempts = 1000\ninitial = \"20ms\"\nmax = \"100ms\"");
     let _host = world.start();
     // Long enough that the other partition is through before.
     let until = now_ms() + 6_000;

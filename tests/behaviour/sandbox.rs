@@ -48,7 +48,8 @@ fn is_refused(mut world: Scenario, component: PathBuf, words: &[&str]) {
     let run = cli::finish(&mut Host::command(&config), b"");
     let named = component.file_name().unwrap_or_default().to_string_lossy().into_owned();
     assert!(run.code == 1 || run.code == 2, "{run:?}");
-    let check = cli::run(world.directory(), ["check".as_ref(), "--config".as_ref(), config.as_os_str()]);
+    let check =
+        cli::run(world.directory(), ["check".as_ref(), "--config".as_ref(), config.as_os_str()]);
     assert_eq!(check.code, 2, "{check:?}");
     for ran in [&run, &check] {
         let Ran { stdout, stderr, .. } = ran;

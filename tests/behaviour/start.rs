@@ -67,7 +67,9 @@ fn the_program_needs_nothing_but_libc() {
         .map(|library| library.rsplit('/').next().unwrap_or(library))
         .filter(|library| {
             let name = library.split(['.', '-']).next().unwrap_or(library);
-            !allowed.iter().any(|allowed| name == *allowed || library.starts_with(&format!("{allowed}-")))
+            !allowed
+                .iter()
+                .any(|allowed| name == *allowed || library.starts_with(&format!("{allowed}-")))
                 && !library.starts_with("ld-linux")
                 && !library.starts_with("linux-vdso")
         })

@@ -68,8 +68,7 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Ran {
         std::thread::sleep(Duration::from_millis(2));
     };
     guardian::forget(child.id());
-    let ran =
-        Ran { code: process::code(status), stdout: content(stdout), stderr: content(stderr) };
+    let ran = Ran { code: process::code(status), stdout: content(stdout), stderr: content(stderr) };
     assert!(begun.elapsed() < DEADLINE, "{command:?} did not end: {ran:?}");
     ran
 }
@@ -93,9 +92,8 @@ impl Ran {
     #[track_caller]
     pub fn json_lines(self) -> Vec<Value> {
         let text = self.ok();
-        let parse = |line| {
-            serde_json::from_str(line).unwrap_or_else(|e| panic!("not JSON: {e}: {line}"))
-        };
+        let parse =
+            |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("not JSON: {e}: {line}"));
         text.lines().map(parse).collect()
     }
 

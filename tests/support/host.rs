@@ -40,7 +40,8 @@ impl Host {
     /// Starts `lockstep dev` in this directory and waits until it listens.
     #[track_caller]
     pub fn dev(directory: &Path, args: &[&str]) -> Self {
-        let mut command = cli::command(["dev", "--ingest", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        let mut command =
+            cli::command(["dev", "--ingest", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.args(args).current_dir(directory);
         Self::listening(Process::start("lockstep dev", &mut command))
     }

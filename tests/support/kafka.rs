@@ -222,7 +222,9 @@ fn partitions(consumer: &BaseConsumer, topic: &str) -> TopicPartitionList {
 
 fn consumed(message: &BorrowedMessage<'_>) -> Consumed {
     let headers = message.headers().into_iter().flat_map(|headers| {
-        headers.iter().map(|h| Header { name: h.key.to_owned(), value: h.value.map(<[u8]>::to_vec) })
+        headers
+            .iter()
+            .map(|h| Header { name: h.key.to_owned(), value: h.value.map(<[u8]>::to_vec) })
     });
     let event = Event {
         topic: message.topic().into(),

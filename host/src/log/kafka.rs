@@ -81,8 +81,6 @@ impl Log for KafkaLog {
     }
 
     fn ping(&self, timeout: Duration) -> anyhow::Result<()> {
-        self.appender
-            .ping(timeout)
-            .with_context(|| format!("{} does not answer", self.describe()))
+        self.appender.ping(timeout).with_context(|| format!("{} does not answer", self.describe()))
     }
 }

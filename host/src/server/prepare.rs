@@ -50,13 +50,16 @@ impl Wanted {
             let name = &handler.dead_letter_topic;
             if names.insert(Arc::clone(name)) {
                 let mut spec = TopicSpec::named(name);
-                spec.settings.insert("max.message.bytes".to_owned(), DEAD_LETTER_MAX_BYTES.to_owned());
+                spec.settings
+                    .insert("max.message.bytes".to_owned(), DEAD_LETTER_MAX_BYTES.to_owned());
                 declared.push(spec);
             }
         }
         let used = handlers
             .iter()
-            .flat_map(|h| h.from.iter().chain(&h.to).map(|topic| (Arc::clone(topic), h.name.clone())))
+            .flat_map(|h| {
+                h.from.iter().chain(&h.to).map(|topic| (Arc::clone(topic), h.name.clone()))
+            })
             .filter(|(topic, _)| !names.contains(topic))
             .collect();
         Self { declared, used }
@@ -64,7 +67,12 @@ impl Wanted {
 }
 
 /// Tries until every topic is there; `false` when a stop was requested first.
-pub(super) fn topics(log: &dyn Log, wanted: &Wanted, readiness: &HostReadiness, stop: &Stop) -> bool {
+pub(super) fn topics(
+    log: &dyn Log,
+    wanted: &Wanted,
+    readiness: &HostReadiness,
+    stop: &Stop,
+) -> bool {
     let mut failed = 0;
     let mut told = Vec::new();
     loop {

@@ -24,14 +24,22 @@ pub(super) struct HostReadiness {
     board: Board,
 }
 
+/// What the log said when it was asked last.
+#[derive(Default)]
+enum LogState {
+    #[default]
+    NotAsked,
+    Reachable,
+    Unreachable(String),
+}
+
 #[derive(Default)]
 struct Facts {
     prepared: bool,
     stopping: bool,
     /// Why preparation does not get on.
     preparation: Vec<String>,
-    /// Why the log does not answer.
-    log: Option<String>,
+    log: LogState,
 }
 
 impl HostReadiness {
@@ -58,13 +66,20 @@ impl HostReadiness {
     }
 
     /// Asks the log again and again whether it answers.
-    pub(super) fn monitor(&self, log: &Arc<dyn Log>, stop: &Stop) -> anyhow::Result<JoinHandle<()>> {
+    pub(super) fn monitor(
+        &self,
+        log: &Arc<dyn Log>,
+        stop: &Stop,
+    ) -> anyhow::Result<JoinHandle<()>> {
         let (this, log, stop) = (self.clone(), Arc::clone(log), stop.clone());
         thread::Builder::new()
             .name("log-monitor".to_owned())
             .spawn(move || {
                 loop {
-                    this.note(log.ping(TIMEOUT).err().map(|error| format!("{error:#}")));
+                    this.note(match log.ping(TIMEOUT) {
+                        Ok(()) => LogState::Reachable,
+                        Err(error) => LogState::Unreachable(format!("{error:#}")),
+                    });
                     if stop.sleep(INTERVAL) {
                         return;
                     }
@@ -73,14 +88,16 @@ impl HostReadiness {
             .context("failed to start the thread that watches the log")
     }
 
-    fn note(&self, problem: Option<String>) {
+    fn note(&self, state: LogState) {
         let mut facts = self.facts();
-        match (&facts.log, &problem) {
-            (None, Some(problem)) => warn!("log unreachable: {problem}"),
-            (Some(_), None) => info!("log reachable again"),
+        match (&facts.log, &state) {
+            (LogState::NotAsked | LogState::Reachable, LogState::Unreachable(problem)) => {
+                warn!("log unreachable: {problem}");
+            }
+            (LogState::Unreachable(_), LogState::Reachable) => info!("log reachable again"),
             _ => {}
         }
-        facts.log = problem;
+        facts.log = state;
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
@@ -95,8 +112,10 @@ impl Readiness for HostReadiness {
         if facts.stopping {
             reasons.push("the host is stopping".to_owned());
         }
-        if let Some(problem) = &facts.log {
-            reasons.push(format!("log unreachable: {problem}"));
+        match &facts.log {
+            LogState::NotAsked => reasons.push("the log has not answered yet".to_owned()),
+            LogState::Reachable => {}
+            LogState::Unreachable(problem) => reasons.push(format!("log unreachable: {problem}")),
         }
         if !facts.prepared && reasons.is_empty() {
             reasons.push("the host is starting".to_owned());
@@ -110,7 +129,10 @@ impl Readiness for HostReadiness {
                     WorkerState::Running | WorkerState::Stopped => "has stopped",
                 };
                 let why = worker.last_error.as_ref().map(|e| format!(": {e}")).unwrap_or_default();
-                reasons.push(format!("handler {:?}: worker {} {state}{why}", handler.name, worker.slot));
+                reasons.push(format!(
+                    "handler {:?}: worker {} {state}{why}",
+                    handler.name, worker.slot
+                ));
             }
         }
         reasons

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use tracing::{error, warn};
 
+use crate::board::StatusCell;
 use crate::event::{Consumed, Event, Position, TopicPartition};
 use crate::handler::{Failure, FailureKind, Handler, OnFailure};
-use crate::board::StatusCell;
 
 /// What happens to one event.
 #[derive(Debug)]

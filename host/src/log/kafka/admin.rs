@@ -18,9 +18,7 @@ use super::client::{Clients, Redacting};
 use super::consumer::list;
 use super::reader::KafkaReader;
 use crate::event::TopicPartition;
-use crate::log::{
-    Admin, GroupOffset, PartitionRange, Reader as _, TopicDescription, TopicSummary,
-};
+use crate::log::{Admin, GroupOffset, PartitionRange, Reader as _, TopicDescription, TopicSummary};
 use crate::topic::TopicSpec;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,8 +35,10 @@ pub(super) struct KafkaAdmin {
 
 impl KafkaAdmin {
     pub(super) fn new(clients: Arc<Clients>) -> anyhow::Result<Self> {
-        let admin =
-            clients.admin().create_with_context(clients.context()).map_err(|e| clients.error(&e))?;
+        let admin = clients
+            .admin()
+            .create_with_context(clients.context())
+            .map_err(|e| clients.error(&e))?;
         Ok(Self { clients, admin })
     }
 
@@ -62,11 +62,10 @@ impl KafkaAdmin {
             self.admin.describe_configs([&ResourceSpecifier::Topic(topic)], &AdminOptions::new()),
         )
         .map_err(|e| self.clients.error(&e))?;
-        let resource = described
-            .into_iter()
-            .next()
-            .context("the broker described nothing")?
-            .map_err(|code| anyhow!("failed to read the settings of topic {topic:?}: {code}"))?;
+        let resource =
+            described.into_iter().next().context("the broker described nothing")?.map_err(
+                |code| anyhow!("failed to read the settings of topic {topic:?}: {code}"),
+            )?;
         Ok(resource
             .entries
             .into_iter()
@@ -154,14 +153,12 @@ impl Admin for KafkaAdmin {
     fn create_topic(&self, spec: &TopicSpec) -> anyhow::Result<bool> {
         let replication = spec.replication_factor.map_or(-1, i32::from);
         let partitions = i32::try_from(spec.partitions).context("too many partitions")?;
-        let mut topic =
-            NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(replication));
+        let mut topic = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(replication));
         for (key, value) in &spec.settings {
             topic = topic.set(key, value);
         }
-        let options = AdminOptions::new()
-            .request_timeout(Some(TIMEOUT))
-            .operation_timeout(Some(TIMEOUT));
+        let options =
+            AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
         let created = block_on(self.admin.create_topics([&topic], &options))
             .map_err(|e| self.clients.error(&e))
             .with_context(|| format!("failed to create topic {:?}", spec.name))?;

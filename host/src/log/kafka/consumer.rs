@@ -39,7 +39,10 @@ pub(super) struct GroupConsumer {
 
 impl GroupConsumer {
     /// Joins the group.
-    pub(super) fn open(clients: &Arc<Clients>, subscription: &Subscription) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        clients: &Arc<Clients>,
+        subscription: &Subscription,
+    ) -> anyhow::Result<Self> {
         let mut config = clients.consumer(&subscription.group);
         config.set(
             "auto.offset.reset",
@@ -173,10 +176,7 @@ impl ConsumerContext for Rebalances {
                 let lost = consumer.assignment_lost();
                 tracing::info!(%group, lost, partitions = %names(partitions), "partitions revoked");
                 lock(&self.revoked).extend(partitions.elements().iter().map(|element| {
-                    TopicPartition {
-                        topic: element.topic().into(),
-                        partition: element.partition(),
-                    }
+                    TopicPartition { topic: element.topic().into(), partition: element.partition() }
                 }));
             }
             Rebalance::Assign(partitions) => {

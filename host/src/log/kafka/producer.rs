@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{NoCustomPartitioner, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::TopicPartitionList;
 
 use super::client::{Clients, Redacting};
 use super::error::{Class, class, fenced, refuses_record};
@@ -111,8 +111,7 @@ impl TransactionalProducer {
                         return Err(Failed::Refused(vec![item.input], self.text(&error)));
                     }
                     self.refused()?;
-                    let reason =
-                        format!("topic {:?}: {}", item.event.topic, self.text(&error));
+                    let reason = format!("topic {:?}: {}", item.event.topic, self.text(&error));
                     return Err(match code {
                         Some(RDKafkaErrorCode::Fatal) => {
                             Failed::Fatal(anyhow::anyhow!("failed to write to {reason}"))
