@@ -94,8 +94,6 @@ pub struct Subscription {
     pub start: Start,
     /// How much one batch, and so one transaction, may hold.
     pub bounds: BatchBounds,
-    /// The longest time between two polls that is not a hang: interval + deadline + commit.
-    pub budget: Duration,
 }
 
 /// Where a group without a committed offset begins. Kafka's `auto.offset.reset`.

@@ -116,7 +116,7 @@ impl Life {
                 continue;
             };
             while !thread.is_finished() {
-                if self.stop.sleep(if self.stop.requested() { Duration::ZERO } else { WATCH }) {
+                if self.stop.sleep(WATCH) {
                     own_stop.request();
                     // Bounded by the deadline of `Supervisor::stop`.
                     drop(thread.join());

@@ -21,8 +21,6 @@ use failures::{Failures, Verdict};
 
 /// How long a poll waits when there is nothing: also how late a worker notices a stop.
 const MAX_WAIT: Duration = Duration::from_millis(100);
-/// What a commit may take, as part of the time between two polls.
-const COMMIT_RESERVE: Duration = Duration::from_secs(30);
 /// The longest pause after transactions that were abandoned one after the other.
 const MAX_ABANDON_PAUSE: Duration = Duration::from_secs(1);
 
@@ -65,7 +63,6 @@ impl Worker {
             slot: self.slot,
             start: handler.start,
             bounds: handler.batch,
-            budget: handler.interval + handler.limits.time + COMMIT_RESERVE,
         }
     }
 }

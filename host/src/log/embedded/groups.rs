@@ -179,7 +179,6 @@ fn least_loaded(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
     use crate::event::TopicPartition;
@@ -193,7 +192,6 @@ mod tests {
             slot,
             start: Start::Earliest,
             bounds: BatchBounds { events: 1, bytes: 1 },
-            budget: Duration::from_secs(1),
         }
     }
 

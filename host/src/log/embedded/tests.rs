@@ -89,7 +89,6 @@ fn subscription(slot: u32) -> Subscription {
         slot,
         start: Start::Earliest,
         bounds: BatchBounds { events: 100, bytes: 1 << 20 },
-        budget: Duration::from_secs(10),
     }
 }
 

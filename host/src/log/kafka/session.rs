@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
 use rdkafka::Offset;
 
 use super::Identity;
@@ -17,9 +16,6 @@ use super::producer::{Failed, TransactionalProducer};
 use crate::event::TopicPartition;
 use crate::log::backlog::Backlog;
 use crate::log::{Batch, BatchBounds, Commit, Decision, Outcome, Session, Subscription};
-
-/// `max.poll.interval.ms` of librdkafka when it is not configured.
-const DEFAULT_MAX_POLL_INTERVAL: Duration = Duration::from_secs(300);
 
 /// One consumer and two producers.
 pub(super) struct KafkaSession {
@@ -41,7 +37,6 @@ impl KafkaSession {
         identity: &Identity,
         subscription: &Subscription,
     ) -> anyhow::Result<Self> {
-        check_budget(clients, subscription)?;
         let producer = |turn: usize| {
             let Identity { cluster_id, host_id } = identity;
             let Subscription { handler, slot, .. } = subscription;
@@ -165,25 +160,4 @@ impl Session for KafkaSession {
         drop(self);
         Ok(())
     }
-}
-
-/// A worker that is silent for longer than `max.poll.interval.ms` loses its partitions.
-fn check_budget(clients: &Clients, subscription: &Subscription) -> anyhow::Result<()> {
-    let properties = [&clients.config().consumer, &clients.config().common];
-    let configured = properties
-        .into_iter()
-        .find_map(|set| set.iter().find(|(key, _)| *key == "max.poll.interval.ms"))
-        .map(|(_, value)| value.parse::<u64>().context("max.poll.interval.ms is no number"))
-        .transpose()?;
-    let allowed = configured.map_or(DEFAULT_MAX_POLL_INTERVAL, Duration::from_millis);
-    if subscription.budget > allowed {
-        bail!(
-            "handler {:?} may take {:?} between two polls, but max.poll.interval.ms is {:?}; \
-             lower limits.time or batch.interval, or raise kafka.consumer.\"max.poll.interval.ms\"",
-            subscription.handler,
-            subscription.budget,
-            allowed
-        );
-    }
-    Ok(())
 }
