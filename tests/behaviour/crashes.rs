@@ -154,12 +154,10 @@ fn a_stop_ends_a_long_call_within_the_deadline(mut world: Scenario) {
     let handler = world.deploy(
         Manifest::guest("scripted").from(&[&input]).to(&[&output]).with("limits.time = \"8s\""),
     );
-    let mut host = world.start();
-    world.produce([event(&input, "before")]);
-    world.wait_for(&output, 1);
     let long = r#"{"do":"spin","ms":7000}"#;
     let print = r#"{"do":"print","text":"the long call is next"}"#;
-    world.produce([print, long, "after"].map(|value| event(&input, value)));
+    world.produce(["before", print, long, "after"].map(|value| event(&input, value)));
+    let mut host = world.start();
     host.logged(&["the long call is next"]);
     let (_, took) = host.terminate();
     assert!(took < Duration::from_secs(6), "a stop took {took:?}\n{}", host.output());

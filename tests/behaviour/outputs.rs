@@ -79,7 +79,7 @@ fn one_bad_event_never_aborts_its_siblings(mut world: Scenario) {
         Manifest::guest("scripted")
             .from(&[&input])
             .to(&[&output])
-            .with("limits.time = \"300ms\"\nlimits.output_events = 10"),
+            .with("limits.time = \"1s\"\nlimits.memory = \"8MiB\"\nlimits.output_events = 10"),
     );
     let bad = [
         (r#"{"do":"permanent","message":"no good"}"#, "permanent"),

@@ -33,10 +33,10 @@ fn a_second_signal_ends_the_host_at_once(mut world: Scenario) {
     world.deploy(
         Manifest::guest("scripted").from(&[&input]).to(&[&output]).with("limits.time = \"10s\""),
     );
-    let mut host = world.start();
-    // A call that the first signal has to wait for.
+    // A call that the first signal has to wait for; in one batch with what announces it.
     let scripts = [r#"{"do":"print","text":"now it is long"}"#, r#"{"do":"spin","ms":9000}"#];
     world.produce(scripts.map(|script| event(&input, script)));
+    let mut host = world.start();
     host.logged(&["now it is long"]);
     host.process().signal(Signal::INT);
     lockstep_tests::wait::eventually("the host has seen the first signal", || {

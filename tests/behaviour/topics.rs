@@ -1,7 +1,10 @@
 //! Topics that configurations declare: created when missing, otherwise left as they are.
 
 use lockstep_tests::event::event;
+use lockstep_tests::host::Host;
+use lockstep_tests::process::Process;
 use lockstep_tests::scenario::{Manifest, Scenario};
+use lockstep_tests::wait::DEADLINE;
 
 on_both_logs![
     declared_topics_are_created_as_declared,
@@ -43,8 +46,9 @@ fn a_topic_with_fewer_partitions_is_reported_and_not_changed(mut world: Scenario
 fn a_source_topic_that_is_missing_is_named(mut world: Scenario) {
     let (input, output) = (world.name("nowhere"), world.topic("out", 1));
     world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]));
-    let host = lockstep_tests::host::Host::launch(&world.config("host-1"), &[]);
-    host.logged(&[&input]);
+    let host = Process::start("lockstep run", &mut Host::command(&world.config("host-1")));
+    let named = host.find_line(DEADLINE, |line| line.contains(&input).then_some(()));
+    assert!(named.is_some(), "{}", host.output());
     // Once somebody creates it, the handler goes to work without being asked.
     world.topic("nowhere", 2);
     world.produce([event(&input, "at last")]);

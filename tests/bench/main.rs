@@ -1,2 +1,78 @@
-//! Benchmarks; to come.
-fn main() {}
+//! Measures a host from outside, on either log: throughput, latency, time to a running `dev`.
+//!
+//! The host runs the guest `identity` with one worker. `cargo run --release -p lockstep-tests
+//! --bin bench -- pass-through --kafka`; the numbers depend on the machine, so compare runs on
+//! one machine only.
+
+mod dev_ready;
+mod latency;
+mod pass_through;
+mod report;
+mod setup;
+
+use clap::{Args, Parser, Subcommand};
+use lockstep_tests::log::LogKind;
+
+#[derive(Parser)]
+#[command(about = "Measures a host from outside")]
+struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Events per second, processor time per event and peak memory, with a topic that is full
+    PassThrough {
+        #[command(flatten)]
+        log: Which,
+        /// Events in the topic
+        #[arg(long, default_value_t = 1_000_000)]
+        events: usize,
+        /// Bytes of one value
+        #[arg(long, default_value_t = 1024)]
+        bytes: usize,
+    },
+    /// Time from writing an event to reading its output, at a steady rate
+    Latency {
+        #[command(flatten)]
+        log: Which,
+        /// Events in a second
+        #[arg(long, default_value_t = 1_000)]
+        rate: u32,
+        /// Duration
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+    },
+    /// Time from `lockstep dev` with a handler that is built to a host that is ready
+    DevReady {
+        /// Repetitions
+        #[arg(long, default_value_t = 5)]
+        times: usize,
+    },
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// On a broker, started for the measurement
+    #[arg(long)]
+    kafka: bool,
+    /// On the embedded log
+    #[arg(long)]
+    embedded: bool,
+}
+
+impl Which {
+    fn kind(&self) -> LogKind {
+        if self.kafka { LogKind::Kafka } else { LogKind::Embedded }
+    }
+}
+
+fn main() {
+    match Bench::parse().what {
+        What::PassThrough { log, events, bytes } => pass_through::run(log.kind(), events, bytes),
+        What::Latency { log, rate, seconds } => latency::run(log.kind(), rate, seconds),
+        What::DevReady { times } => dev_ready::run(times),
+    }
+}

@@ -45,6 +45,10 @@ impl LogAccess for Embedded {
         Ok(())
     }
 
+    fn send(&self, event: &Event, partition: Option<i32>) -> Result<(), String> {
+        self.0.append(event.clone(), partition).map(drop).map_err(|error| error.to_string())
+    }
+
     fn tail(&self, topic: &str) -> Box<dyn Tail> {
         let reader = self
             .0

@@ -51,6 +51,7 @@ fn tell(line: &str) {
 
 /// Starts a guardian, which acts when the pipe is closed. Others than its own test want
 /// [`watch`].
+#[expect(clippy::zombie_processes, reason = "the guardian outlives this process")]
 pub fn start() -> ChildStdin {
     let mut shell = Command::new("sh")
         .args(["-c", SCRIPT])

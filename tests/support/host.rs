@@ -126,6 +126,16 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    /// A test that fails shows what its hosts had to say.
+    #[expect(clippy::print_stderr, reason = "the test runner shows it with the failure")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.output());
+        }
+    }
+}
+
 /// The addresses in the line `… ready ingest=127.0.0.1:8080 admin=127.0.0.1:8081`.
 fn addresses(line: &str) -> Option<(String, String)> {
     let (_, rest) = line.split_once("ready ")?;

@@ -67,20 +67,32 @@ impl LogAccess for Kafka {
 
     fn try_produce(&self, events: &[(Event, Option<i32>)]) -> Result<(), String> {
         for (event, partition) in events {
-            let mut record = record(event, *partition);
-            while let Err((error, back)) = self.producer.send(record) {
-                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                    return Err(error.to_string());
-                }
-                record = back;
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            self.send(event, *partition)?;
         }
-        self.producer.flush(TIMEOUT).map_err(|error| error.to_string())?;
+        // The library's own `flush` takes 100 ms whatever there is to wait for.
+        let deadline = Instant::now() + TIMEOUT;
+        while self.producer.in_flight_count() > 0 {
+            if Instant::now() > deadline {
+                return Err(format!("not confirmed within {TIMEOUT:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let failures = std::mem::take(
             &mut *self.producer.context().0.lock().expect("no panic under this lock"),
         );
         failures.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    fn send(&self, event: &Event, partition: Option<i32>) -> Result<(), String> {
+        let mut record = record(event, partition);
+        while let Err((error, back)) = self.producer.send(record) {
+            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                return Err(error.to_string());
+            }
+            record = back;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     fn tail(&self, topic: &str) -> Box<dyn Tail> {

@@ -23,6 +23,9 @@ pub trait LogAccess: Send + Sync {
     /// the partition that the key decides.
     fn try_produce(&self, events: &[(Event, Option<i32>)]) -> Result<(), String>;
 
+    /// Hands an event to the log and does not wait.
+    fn send(&self, event: &Event, partition: Option<i32>) -> Result<(), String>;
+
     /// Reads a topic from its start on, as it grows.
     fn tail(&self, topic: &str) -> Box<dyn Tail>;
 
