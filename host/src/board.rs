@@ -98,6 +98,7 @@ impl StatusCell {
     /// The partition of this event waits for a restart.
     pub fn halted(&self, at: Position, reason: String) {
         let mut cell = lock(&self.0);
+        cell.status.stopped_at.retain(|p| p.topic != at.topic || p.partition != at.partition);
         cell.status.stopped_at.push(at);
         cell.status.last_error = Some(reason);
     }

@@ -88,6 +88,8 @@ pub struct Subscription {
     pub group: String,
     /// The source topics.
     pub topics: Vec<Arc<str>>,
+    /// The topics that outputs and dead letters go to.
+    pub outputs: Vec<Arc<str>>,
     /// The worker's number within its handler on this host, from 0: stable across restarts.
     pub slot: u32,
     /// Where a group without a committed offset begins, and one whose offset is out of range.

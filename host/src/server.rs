@@ -34,6 +34,11 @@ use readiness::HostReadiness;
 const HTTP_THREADS: usize = 2;
 /// The part of the shutdown deadline that requests in flight may use.
 const DRAIN_SHARE: u32 = 2;
+/// How often a running host looks whether its start failed.
+const GLANCE: Duration = Duration::from_millis(100);
+/// The part of the shutdown deadline that is kept for closing the log; no shorter deadline is
+/// taken.
+const CLOSE_RESERVE: Duration = Duration::from_millis(100);
 
 /// The addresses of a host that is ready.
 #[derive(Clone, Copy, Debug)]
@@ -60,15 +65,17 @@ pub fn run(config: HostConfig, handlers: Vec<Handler>, on_ready: OnReady) -> any
     signals::watch(&http, stop.clone())?;
     let listeners = http.block_on(bind(&config))?;
     let log = open_log(&config)?;
+    let sandbox = Runtime::new()?;
     let host = Host {
-        programs: load(handlers)?,
+        programs: load(&sandbox, handlers)?,
+        sandbox,
         log,
         board: Board::default(),
         stop,
         readiness: HostReadiness::default(),
         config,
     };
-    host.run(&http, listeners, on_ready)
+    Arc::new(host).run(&http, listeners, on_ready)
 }
 
 /// The log that the configuration names.
@@ -105,8 +112,7 @@ async fn bind(config: &HostConfig) -> anyhow::Result<Listeners> {
 type Loaded = (Arc<Handler>, Arc<Program>);
 
 /// Compiles every component before anything starts.
-fn load(handlers: Vec<Handler>) -> anyhow::Result<Vec<Loaded>> {
-    let runtime = Runtime::new()?;
+fn load(runtime: &Runtime, handlers: Vec<Handler>) -> anyhow::Result<Vec<Loaded>> {
     let mut programs = Vec::with_capacity(handlers.len());
     for handler in handlers {
         let handler = Arc::new(handler);
@@ -127,6 +133,7 @@ fn load(handlers: Vec<Handler>) -> anyhow::Result<Vec<Loaded>> {
 struct Host {
     config: HostConfig,
     log: Arc<dyn Log>,
+    sandbox: Arc<Runtime>,
     programs: Vec<Loaded>,
     board: Board,
     stop: Stop,
@@ -135,7 +142,7 @@ struct Host {
 
 impl Host {
     fn run(
-        self,
+        self: Arc<Self>,
         http: &tokio::runtime::Runtime,
         listeners: Listeners,
         on_ready: OnReady,
@@ -145,21 +152,57 @@ impl Host {
         info!(ingest = %ready.ingest, admin = %ready.admin, log = %self.log.describe(), "listening");
         let (shutdown, servers) = self.serve(http, listeners);
         let monitor = self.readiness.monitor(&self.log, &self.stop)?;
-        let supervisor = self.start_workers(&ready, on_ready)?;
-        while !self.stop.sleep(Duration::from_secs(3600)) {}
+        let starting = self.start(ready, on_ready)?;
+        while !self.stop.sleep(GLANCE) {
+            if starting.is_finished() && !self.readiness.is_started() {
+                // It failed; without workers there is nothing to wait for.
+                self.stop.request();
+            }
+        }
 
         let deadline = Instant::now() + self.config.shutdown_deadline;
         self.readiness.stopping();
         // Fails only when both servers have ended already.
         let _ = shutdown.send(true);
-        let stopped = supervisor.stop(deadline);
+        let stopped = self.stop_workers(starting, deadline);
         for server in servers {
             drop(http.block_on(server));
         }
-        let closed = close(self.log, monitor, deadline);
+        let closed = close(self, monitor, deadline);
         stopped.and(closed)?;
         info!("stopped");
         Ok(())
+    }
+
+    /// Starts the workers on a thread of its own, which may have to wait for the log.
+    fn start(
+        self: &Arc<Self>,
+        ready: Ready,
+        on_ready: OnReady,
+    ) -> anyhow::Result<thread::JoinHandle<anyhow::Result<Supervisor>>> {
+        let host = Arc::clone(self);
+        thread::Builder::new()
+            .name("start".to_owned())
+            .spawn(move || host.start_workers(&ready, on_ready))
+            .context("failed to start the thread that starts the workers")
+    }
+
+    /// Stops the workers. A start that still waits for the log has none, and is left behind.
+    fn stop_workers(
+        &self,
+        starting: thread::JoinHandle<anyhow::Result<Supervisor>>,
+        deadline: Instant,
+    ) -> anyhow::Result<()> {
+        while !starting.is_finished() {
+            if Instant::now() > deadline - CLOSE_RESERVE {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        match starting.join() {
+            Ok(supervisor) => supervisor?.stop(&self.sandbox, deadline - CLOSE_RESERVE),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     }
 
     fn serve(
@@ -206,6 +249,7 @@ impl Host {
         for (handler, program) in &self.programs {
             supervisor.start(handler, program)?;
         }
+        self.readiness.started();
         let readiness = self.readiness.clone().with_board(self.board.clone());
         while !readiness::is_ready(&readiness) {
             if self.stop.sleep(Duration::from_millis(5)) {
@@ -226,22 +270,22 @@ impl admin::HandlerStatuses for Board {
 
 /// Closes the log, which may wait for brokers, within the deadline.
 fn close(
-    log: Arc<dyn Log>,
+    host: Arc<Host>,
     monitor: thread::JoinHandle<()>,
     deadline: Instant,
 ) -> anyhow::Result<()> {
     let closing = thread::Builder::new()
         .name("close".to_owned())
-        .spawn(move || {
-            // A panic in the monitor concerns nobody any more.
-            drop(monitor.join());
-            drop(log);
-        })
+        .spawn(move || drop(host))
         .context("failed to start a thread to close the log")?;
-    while !closing.is_finished() {
+    // The monitor asks the log with a timeout of its own; it writes nothing.
+    while !(closing.is_finished() && monitor.is_finished()) {
         if Instant::now() > deadline {
-            error!("the log did not close in time; nothing acknowledged is lost");
-            bail!("failed to close the log within the shutdown deadline");
+            if !closing.is_finished() {
+                error!("the log did not close in time; nothing acknowledged is lost");
+                bail!("failed to close the log within the shutdown deadline");
+            }
+            break;
         }
         thread::sleep(Duration::from_millis(5));
     }

@@ -14,7 +14,7 @@ use crate::handler::Handler;
 use crate::log::Log;
 use crate::retry::RetryPolicy;
 use crate::stop::Stop;
-use crate::wasm::Program;
+use crate::wasm::{Program, Runtime};
 use crate::worker::Worker;
 
 /// Pauses between the lives of a worker.
@@ -68,10 +68,18 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Asks the workers to stop and waits until they have left their groups. `Err` names those
-    /// that did not in time.
-    pub fn stop(self, deadline: Instant) -> anyhow::Result<()> {
+    /// Asks the workers to stop and waits until they have left their groups. Calls that are
+    /// still running after half of the time are interrupted. `Err` names the workers that did
+    /// not stop in time.
+    pub fn stop(self, sandbox: &Runtime, deadline: Instant) -> anyhow::Result<()> {
         self.stop.request();
+        let patience = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+        while self.threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < patience {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if self.threads.iter().any(|thread| !thread.is_finished()) {
+            sandbox.interrupt();
+        }
         let mut late = Vec::new();
         for thread in self.threads {
             while !thread.is_finished() && Instant::now() < deadline {
@@ -105,7 +113,8 @@ struct Life {
 impl Life {
     /// Runs the worker on a thread of its own and watches it. A worker that hangs in a call that
     /// has no timeout is left behind: its successor has the same transactional ids, so that
-    /// nothing the old one may still do becomes visible.
+    /// nothing the old one may still do becomes visible. On Kafka the group takes the partitions
+    /// from the old one after `max.poll.interval.ms`.
     fn watch(&self) {
         let limit = self.handler.interval + self.handler.limits.time + GRACE;
         while !self.stop.requested() {
@@ -165,6 +174,10 @@ impl Life {
             let born = Instant::now();
             self.status.starting();
             let result = catch_unwind(AssertUnwindSafe(|| worker.run(&*self.log)));
+            if stop.requested() {
+                // What ended it does not matter any more: nothing of it is committed.
+                break;
+            }
             let problem = match result {
                 Ok(Ok(())) => break,
                 Ok(Err(error)) => format!("{error:#}"),
@@ -179,8 +192,11 @@ impl Life {
             self.status.backing_off(problem);
             self.rest(stop, pause);
         }
-        self.status.stopped();
-        info!(%handler, slot, "worker stopped");
+        // Not so when another one has taken its place.
+        if self.stop.requested() {
+            self.status.stopped();
+            info!(%handler, slot, "worker stopped");
+        }
     }
 
     /// Sleeps in short steps that the watchdog sees.

@@ -55,6 +55,12 @@ impl Runtime {
             .with_context(|| format!("failed to load component {:?}", handler.component))
     }
 
+    /// Ends the calls of all instances that run now, because the process stops. An interrupted
+    /// event is not a failed one: it is handled again after the restart.
+    pub fn interrupt(&self) {
+        self.engines.ticker().interrupt();
+    }
+
     /// What a component imports and exports, whether or not this host could run it. Takes as
     /// long as compiling it.
     pub fn inspect(&self, component: &[u8]) -> anyhow::Result<Inspection> {

@@ -60,6 +60,7 @@ impl Worker {
             handler: handler.name.clone(),
             group: handler.group.clone(),
             topics: handler.from.clone(),
+            outputs: handler.to.iter().chain([&handler.dead_letter_topic]).cloned().collect(),
             slot: self.slot,
             start: handler.start,
             bounds: handler.batch,
@@ -117,7 +118,7 @@ impl Running<'_> {
     }
 
     fn handle(&mut self, input: &Consumed) -> anyhow::Result<Verdict> {
-        if let Some(verdict) = self.failures.refused(input) {
+        if let Some(verdict) = self.failures.known(input) {
             return Ok(verdict);
         }
         let handler = &self.worker.handler;

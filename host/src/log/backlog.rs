@@ -13,6 +13,8 @@ use crate::event::{Consumed, TopicPartition};
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     ready: VecDeque<Consumed>,
+    /// The bytes of what is ready.
+    bytes: usize,
     held: HashMap<TopicPartition, Held>,
 }
 
@@ -31,6 +33,7 @@ impl Backlog {
         {
             held.events.push_back(event);
         } else {
+            self.bytes += event.event.size();
             self.ready.push_back(event);
         }
     }
@@ -40,7 +43,10 @@ impl Backlog {
         for event in events.into_iter().rev() {
             match self.held.get_mut(&event.topic_partition()) {
                 Some(held) => held.events.push_front(event),
-                None => self.ready.push_front(event),
+                None => {
+                    self.bytes += event.event.size();
+                    self.ready.push_front(event);
+                }
             }
         }
     }
@@ -50,6 +56,7 @@ impl Backlog {
         let (waiting, ready) =
             self.ready.drain(..).partition(|event| event.topic_partition() == at);
         self.ready = ready;
+        self.count();
         let held = self.held.entry(at).or_insert_with(|| Held { due, events: VecDeque::default() });
         held.due = due;
         held.events.extend::<VecDeque<_>>(waiting);
@@ -79,6 +86,7 @@ impl Backlog {
     /// Forgets the partitions for which `gone` is true, held or not.
     pub(super) fn forget(&mut self, gone: impl Fn(&TopicPartition) -> bool) {
         self.ready.retain(|event| !gone(&event.topic_partition()));
+        self.count();
         self.held.retain(|at, _| !gone(at));
     }
 
@@ -92,9 +100,9 @@ impl Backlog {
         self.ready.is_empty()
     }
 
-    /// Number of events ready.
-    pub(super) fn len(&self) -> usize {
-        self.ready.len()
+    /// Whether what is ready fills a batch.
+    pub(super) fn fills(&self, bounds: BatchBounds) -> bool {
+        self.ready.len() >= bounds.events || self.bytes >= bounds.bytes
     }
 
     /// Takes the next batch within its bounds, at least one event when one is ready.
@@ -108,7 +116,13 @@ impl Backlog {
             }
             count += 1;
         }
-        Batch::new(self.ready.drain(..count).collect())
+        let events: Vec<_> = self.ready.drain(..count).collect();
+        self.bytes -= events.iter().map(|event| event.event.size()).sum::<usize>();
+        Batch::new(events)
+    }
+
+    fn count(&mut self) {
+        self.bytes = self.ready.iter().map(|event| event.event.size()).sum();
     }
 }
 
@@ -162,6 +176,23 @@ mod tests {
         backlog.forget(|gone| *gone == at);
         backlog.push(consumed(0, 2));
         assert_eq!(offsets(&backlog.take(WIDE)), [2]);
+    }
+
+    #[test]
+    fn what_is_ready_counts_towards_the_bounds_wherever_it_came_from() {
+        let bounds = BatchBounds { events: 100, bytes: 30 };
+        let mut backlog = Backlog::default();
+        backlog.push(consumed(0, 2));
+        backlog.push(consumed(1, 7));
+        assert!(!backlog.fills(bounds));
+        backlog.restore(vec![consumed(0, 1)]);
+        assert!(backlog.fills(bounds));
+        backlog.hold(consumed(0, 0).topic_partition(), Some(Instant::now()));
+        assert!(!backlog.fills(bounds));
+        backlog.release_due(Instant::now());
+        assert!(backlog.fills(bounds));
+        assert_eq!(backlog.take(bounds).events().len(), 3);
+        assert!(!backlog.fills(bounds));
     }
 
     #[test]

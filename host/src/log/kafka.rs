@@ -69,6 +69,7 @@ impl Log for KafkaLog {
     }
 
     fn session(&self, subscription: &Subscription) -> anyhow::Result<Box<dyn Session>> {
+        self.admin.look_up_message_limits(&subscription.outputs)?;
         Ok(Box::new(KafkaSession::open(&self.clients, &self.identity, subscription)?))
     }
 

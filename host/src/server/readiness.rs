@@ -36,6 +36,7 @@ enum LogState {
 #[derive(Default)]
 struct Facts {
     prepared: bool,
+    started: bool,
     stopping: bool,
     /// Why preparation does not get on.
     preparation: Vec<String>,
@@ -58,6 +59,16 @@ impl HostReadiness {
         let mut facts = self.facts();
         facts.prepared = true;
         facts.preparation.clear();
+    }
+
+    /// The workers are started.
+    pub(super) fn started(&self) {
+        self.facts().started = true;
+    }
+
+    /// Whether the workers were started.
+    pub(super) fn is_started(&self) -> bool {
+        self.facts().started
     }
 
     /// The host is being stopped.

@@ -3,6 +3,7 @@
 //! Epochs end guests, not host functions. The one interface whose functions wait, `wasi:io/poll`,
 //! is therefore replaced by one that waits no longer than the call may take.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
@@ -14,6 +15,7 @@ use wasmtime_wasi_io::poll::DynPollable;
 
 use super::limiter::LimitExceeded;
 use super::state::State;
+use super::ticker::Ticker;
 
 /// The interfaces that [`linker`] defines, without the part of the version that does not matter
 /// for compatibility.
@@ -55,8 +57,8 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<State>> {
     wasmtime_wasi_config::add_to_linker(&mut linker, State::config)?;
     linker.allow_shadowing(true);
     sync_poll::add_to_linker::<State, HasPoll>(&mut linker, |state| {
-        let remaining = state.clock.remaining();
-        Poll { resources: state.resources(), remaining }
+        let (remaining, ticker) = (state.clock.remaining(), state.clock.ticker());
+        Poll { resources: state.resources(), remaining, ticker }
     })?;
     linker.allow_shadowing(false);
     Ok(linker)
@@ -66,6 +68,7 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<State>> {
 struct Poll<'a> {
     resources: &'a mut ResourceTable,
     remaining: Duration,
+    ticker: Arc<Ticker>,
 }
 
 struct HasPoll;
@@ -74,20 +77,34 @@ impl HasData for HasPoll {
     type Data<'a> = Poll<'a>;
 }
 
+/// How often something that waits looks whether the process stops.
+const GLANCE: Duration = Duration::from_millis(50);
+
 /// Runs a future that waits, at most for this long. Something that is ready wins even when no
 /// time remains.
-fn wait<T>(remaining: Duration, future: impl Future<Output = Result<T>>) -> Result<T> {
+fn wait<T>(
+    mut remaining: Duration,
+    ticker: &Ticker,
+    future: impl Future<Output = Result<T>>,
+) -> Result<T> {
     in_tokio(async {
-        match tokio::time::timeout(remaining, future).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(LimitExceeded::Deadline.into()),
+        tokio::pin!(future);
+        loop {
+            let step = remaining.min(GLANCE);
+            if let Ok(result) = tokio::time::timeout(step, &mut future).await {
+                return result;
+            }
+            remaining -= step;
+            if remaining.is_zero() || ticker.interrupted() {
+                return Err(LimitExceeded::Deadline.into());
+            }
         }
     })
 }
 
 impl sync_poll::Host for Poll<'_> {
     fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> Result<Vec<u32>> {
-        wait(self.remaining, async_poll::Host::poll(self.resources, pollables))
+        wait(self.remaining, &self.ticker, async_poll::Host::poll(self.resources, pollables))
     }
 }
 
@@ -97,7 +114,11 @@ impl sync_poll::HostPollable for Poll<'_> {
     }
 
     fn block(&mut self, pollable: Resource<DynPollable>) -> Result<()> {
-        wait(self.remaining, async_poll::HostPollable::block(self.resources, pollable))
+        wait(
+            self.remaining,
+            &self.ticker,
+            async_poll::HostPollable::block(self.resources, pollable),
+        )
     }
 
     fn drop(&mut self, pollable: Resource<DynPollable>) -> Result<()> {

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use anyhow::bail;
+
 use super::bindings::{event_handler, fallible_event_handler, types};
 use super::fault;
 use super::program::{Live, Parts};
@@ -34,8 +36,8 @@ impl Instance {
     /// Calls the handler with one event. The thread must have [`super::native_stack`] bytes of
     /// stack and must not be driving an async runtime.
     ///
-    /// The outer error says that no instance could be made: that is not the event's fault, and
-    /// another call may succeed.
+    /// The outer error says that no instance could be made, or that the call was interrupted:
+    /// that is not the event's fault, and another call may succeed.
     pub fn handle(&mut self, input: &Consumed) -> anyhow::Result<Result<Vec<Output>, Failure>> {
         let live = match &mut self.live {
             Some(live) => live,
@@ -47,6 +49,9 @@ impl Instance {
         let faulted = result.as_ref().is_err_and(|failure| failure.kind.is_fault());
         if faulted || self.parts.handler.instances == Instances::PerEvent {
             self.live = None;
+        }
+        if faulted && self.parts.interrupted() {
+            bail!("the call was interrupted, because the host stops");
         }
         Ok(result)
     }

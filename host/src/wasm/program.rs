@@ -121,6 +121,11 @@ impl Program {
 }
 
 impl Parts {
+    /// Whether calls end because the process stops.
+    pub(super) fn interrupted(&self) -> bool {
+        self.ticker.interrupted()
+    }
+
     /// A fresh store with a fresh instance.
     pub(super) fn start(&self) -> anyhow::Result<Live> {
         let limits = &self.handler.limits;

@@ -76,6 +76,11 @@ impl Clock {
         self.deadline = self.ticker.now().saturating_add(ticks);
     }
 
+    /// The ticker, for those that wait.
+    pub(super) fn ticker(&self) -> Arc<Ticker> {
+        Arc::clone(&self.ticker)
+    }
+
     /// How long the call may still wait.
     pub(super) fn remaining(&self) -> Duration {
         ticker::span(self.deadline.saturating_sub(self.ticker.now()))

@@ -3,7 +3,7 @@
 //! Holds the engines weakly and ends with its last owner. Deadlines are counted in ticks; they
 //! are rounded so that a call may run a little longer than its limit, never shorter.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -15,6 +15,9 @@ use wasmtime::{Engine, EngineWeak};
 /// The resolution of deadlines.
 const TICK: Duration = Duration::from_millis(10);
 
+/// The longest call that a manifest may allow.
+const LONGEST_CALL: Duration = Duration::from_secs(600);
+
 /// Owns the thread; dropping it ends the thread.
 pub(super) struct Ticker {
     beat: Arc<Beat>,
@@ -25,6 +28,7 @@ pub(super) struct Ticker {
 /// What the thread and its owners share.
 struct Beat {
     ticks: AtomicU64,
+    interrupted: AtomicBool,
     engines: Mutex<Vec<EngineWeak>>,
 }
 
@@ -32,7 +36,11 @@ impl Ticker {
     /// Starts the thread.
     pub(super) fn start() -> anyhow::Result<Self> {
         let (stop, stopped) = channel();
-        let beat = Arc::new(Beat { ticks: AtomicU64::new(0), engines: Mutex::default() });
+        let beat = Arc::new(Beat {
+            ticks: AtomicU64::new(0),
+            interrupted: AtomicBool::new(false),
+            engines: Mutex::default(),
+        });
         let shared = Arc::clone(&beat);
         thread::Builder::new()
             .name("wasm-ticker".to_owned())
@@ -44,6 +52,19 @@ impl Ticker {
     /// Raises this engine's epoch too, as long as it lives.
     pub(super) fn drive(&self, engine: &Engine) {
         self.beat.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine.weak());
+    }
+
+    /// Ends all calls that run now, because the process stops.
+    pub(super) fn interrupt(&self) {
+        self.beat.interrupted.store(true, Ordering::Relaxed);
+        for _ in 0..ticks(LONGEST_CALL) {
+            self.beat.tick();
+        }
+    }
+
+    /// Whether calls end because the process stops, and not because they took too long.
+    pub(super) fn interrupted(&self) -> bool {
+        self.beat.interrupted.load(Ordering::Relaxed)
     }
 
     /// Ticks since the start.

@@ -1,5 +1,5 @@
 //! What becomes of events that fail: retries, dead letters, halts. Remembers attempts while the
-//! session lives; after a restart or a rebalance they count from the beginning.
+//! session lives; in another one they count from the beginning.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,14 +23,22 @@ pub(super) enum Verdict {
 /// The failures of one session.
 pub(super) struct Failures {
     handler: Arc<Handler>,
-    /// The event each waiting partition waits at, and how often its handling failed.
-    attempts: HashMap<TopicPartition, (i64, u32)>,
+    /// The event each waiting partition waits at.
+    waiting: HashMap<TopicPartition, Waiting>,
     /// Inputs whose outputs the log refuses.
     refused: HashMap<Position, Refused>,
     /// What the present transaction will have done, to be told once it is committed.
     dead_letters: Vec<(Position, Failure)>,
     /// Where the handler halts, and why.
     halts: Vec<(Position, Failure)>,
+}
+
+struct Waiting {
+    offset: i64,
+    /// How often the event's handling failed.
+    failed: u32,
+    /// When it is tried again.
+    due: Instant,
 }
 
 struct Refused {
@@ -43,7 +51,7 @@ impl Failures {
     pub(super) fn new(handler: Arc<Handler>) -> Self {
         Self {
             handler,
-            attempts: HashMap::new(),
+            waiting: HashMap::new(),
             refused: HashMap::new(),
             dead_letters: Vec::new(),
             halts: Vec::new(),
@@ -52,16 +60,14 @@ impl Failures {
 
     /// The verdict on a failure; `random` is uniform in `0.0..1.0`.
     pub(super) fn verdict(&mut self, input: &Consumed, failure: &Failure, random: f64) -> Verdict {
-        let at = input.topic_partition();
-        let failed = match self.attempts.get(&at) {
-            Some((offset, failed)) if *offset == input.offset => failed + 1,
-            _ => 1,
-        };
+        let failed = self.failed_before(input) + 1;
         if failure.kind == FailureKind::Retryable
             && let Some(pause) = self.handler.retry.pause(failed, random)
         {
-            self.attempts.insert(at, (input.offset, failed));
-            return Verdict::Hold(Some(Instant::now() + pause));
+            let due = Instant::now() + pause;
+            let waiting = Waiting { offset: input.offset, failed, due };
+            self.waiting.insert(input.topic_partition(), waiting);
+            return Verdict::Hold(Some(due));
         }
         match self.handler.on_failure {
             OnFailure::DeadLetter => self.dead_letter(input, failure.clone(), failed),
@@ -69,8 +75,16 @@ impl Failures {
         }
     }
 
-    /// The verdict on an input that the log refused before, if it did.
-    pub(super) fn refused(&mut self, input: &Consumed) -> Option<Verdict> {
+    /// The verdict on an input that needs no call: it is not due yet, since the transaction
+    /// that was to hold it was abandoned, or the log refuses what it becomes.
+    pub(super) fn known(&mut self, input: &Consumed) -> Option<Verdict> {
+        if !self.waiting.is_empty()
+            && let Some(waiting) = self.waiting.get(&input.topic_partition())
+            && waiting.offset == input.offset
+            && waiting.due > Instant::now()
+        {
+            return Some(Verdict::Hold(Some(waiting.due)));
+        }
         if self.refused.is_empty() {
             return None;
         }
@@ -80,7 +94,8 @@ impl Failures {
         Some(if even_dead || self.handler.on_failure == OnFailure::Stop {
             self.halt(input, failure)
         } else {
-            self.dead_letter(input, failure, 1)
+            let attempts = self.failed_before(input) + 1;
+            self.dead_letter(input, failure, attempts)
         })
     }
 
@@ -124,6 +139,12 @@ impl Failures {
     pub(super) fn rewound(&mut self) {
         self.dead_letters.clear();
         self.halts.clear();
+    }
+
+    /// How often handling this event failed so far.
+    fn failed_before(&self, input: &Consumed) -> u32 {
+        let waiting = self.waiting.get(&input.topic_partition());
+        waiting.filter(|w| w.offset == input.offset).map_or(0, |w| w.failed)
     }
 
     fn dead_letter(&mut self, input: &Consumed, failure: Failure, attempts: u32) -> Verdict {

@@ -189,6 +189,7 @@ mod tests {
             handler: "h".to_owned(),
             group: "g".to_owned(),
             topics: topics.iter().map(|topic| Arc::from(*topic)).collect(),
+            outputs: Vec::new(),
             slot,
             start: Start::Earliest,
             bounds: BatchBounds { events: 1, bytes: 1 },

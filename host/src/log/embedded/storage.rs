@@ -17,6 +17,8 @@ pub(super) const WAL_FILE: &str = "log.sqlite3-wal";
 
 /// How long a write waits for another process to finish its own.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is tried in that time.
+const BUSY_STEP: Duration = Duration::from_millis(1);
 
 /// Version of the schema, kept in `user_version`.
 const VERSION: i64 = 1;
@@ -132,8 +134,15 @@ fn connect(dir: &Path, extra: OpenFlags) -> anyhow::Result<Connection> {
     // Each connection is used by one thread at a time: SQLite need not lock it again.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
     let connection = Connection::open_with_flags(dir.join(FILE), flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.busy_handler(Some(wait_for_other))?;
     Ok(connection)
+}
+
+/// Waits for another process in short, even steps. SQLite's own steps grow to 100 ms, so that
+/// one who writes all the time starves one who writes now and then.
+fn wait_for_other(tries: i32) -> bool {
+    std::thread::sleep(BUSY_STEP);
+    BUSY_STEP.saturating_mul(tries.unsigned_abs()) < BUSY_TIMEOUT
 }
 
 fn migrate(connection: &mut Connection) -> anyhow::Result<()> {

@@ -86,6 +86,7 @@ fn subscription(slot: u32) -> Subscription {
         handler: "handler".to_owned(),
         group: "group".to_owned(),
         topics: vec!["in".into()],
+        outputs: Vec::new(),
         slot,
         start: Start::Earliest,
         bounds: BatchBounds { events: 100, bytes: 1 << 20 },

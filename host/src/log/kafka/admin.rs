@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use futures_executor::block_on;
 use rdkafka::Offset;
 use rdkafka::admin::{
@@ -57,21 +57,39 @@ impl KafkaAdmin {
             .map_err(|e| self.clients.error(&e))
     }
 
+    /// Notes how large the records of these topics may be, for the producers that are made next.
+    pub(super) fn look_up_message_limits(&self, topics: &[Arc<str>]) -> anyhow::Result<()> {
+        topics.iter().try_for_each(|topic| self.settings(topic).map(drop))
+    }
+
+    /// The settings of a topic; empty where this principal may not see them.
     fn settings(&self, topic: &str) -> anyhow::Result<BTreeMap<String, String>> {
-        let described = block_on(
-            self.admin.describe_configs([&ResourceSpecifier::Topic(topic)], &AdminOptions::new()),
-        )
-        .map_err(|e| self.clients.error(&e))?;
-        let resource =
-            described.into_iter().next().context("the broker described nothing")?.map_err(
-                |code| anyhow!("failed to read the settings of topic {topic:?}: {code}"),
-            )?;
-        Ok(resource
+        let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+        let described =
+            block_on(self.admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options))
+                .map_err(|e| self.clients.error(&e))?;
+        let resource = match described.into_iter().next() {
+            Some(Ok(resource)) => resource,
+            Some(Err(
+                RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed,
+            )) => {
+                tracing::debug!(topic, "not allowed to read the settings of the topic");
+                return Ok(BTreeMap::new());
+            }
+            Some(Err(code)) => bail!("failed to read the settings of topic {topic:?}: {code}"),
+            None => bail!("the broker did not describe topic {topic:?}"),
+        };
+        let settings: BTreeMap<_, _> = resource
             .entries
             .into_iter()
             .filter(|entry| entry.source != ConfigSource::Unknown && !entry.is_sensitive)
             .filter_map(|entry| Some((entry.name, entry.value?)))
-            .collect())
+            .collect();
+        if let Some(bytes) = settings.get("max.message.bytes").and_then(|v| v.parse().ok()) {
+            self.clients.note_message_limit(topic, bytes);
+        }
+        Ok(settings)
     }
 
     /// Waits until the topic is in the metadata: creation is acknowledged before that.

@@ -1,6 +1,7 @@
 //! Appends outside any transaction: what HTTP ingest and `lockstep produce` use.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
@@ -14,23 +15,37 @@ use super::record::record;
 use crate::event::{Event, Position};
 use crate::log::{AppendError, Completer, Receipt};
 
-/// An idempotent producer with `acks=all`.
+/// Idempotent producers with `acks=all`.
 pub(super) struct Appender {
     clients: Arc<Clients>,
     producer: ThreadedProducer<Answers>,
+    /// For topics that take only small batches, by batch size.
+    small: Mutex<HashMap<usize, ThreadedProducer<Answers>>>,
 }
+
+/// A topic that is certainly there: asking for one is cheaper than asking for all.
+const ANY_TOPIC: &str = "__consumer_offsets";
 
 impl Appender {
     pub(super) fn new(clients: &Arc<Clients>) -> anyhow::Result<Self> {
-        let mut config = clients.producer();
-        if config.get("message.timeout.ms").is_none() {
-            // A client of the ingest waits for so long before it hears that the log is away.
-            config.set("message.timeout.ms", "10000");
+        let producer = producer(clients, None)?;
+        Ok(Self { clients: Arc::clone(clients), producer, small: Mutex::default() })
+    }
+
+    /// The producer for a topic. While the topic's limit stays the same, so does the producer,
+    /// which keeps the order of its events.
+    fn for_topic(&self, topic: &str) -> Result<ThreadedProducer<Answers>, AppendError> {
+        let Some(size) = self.clients.batch_size([topic].into_iter()) else {
+            return Ok(self.producer.clone());
+        };
+        let mut small = self.small.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = small.get(&size) {
+            return Ok(known.clone());
         }
-        let producer = config
-            .create_with_context(Answers { shared: clients.context() })
-            .map_err(|e| clients.error(&e))?;
-        Ok(Self { clients: Arc::clone(clients), producer })
+        let new = producer(&self.clients, Some(size))
+            .map_err(|error| AppendError::Unavailable(format!("{error:#}")))?;
+        small.insert(size, new.clone());
+        Ok(new)
     }
 
     pub(super) fn append(
@@ -41,16 +56,31 @@ impl Appender {
         let (completer, receipt) = Receipt::pair();
         let mut record = record(event, Box::new(completer));
         record.partition = partition;
-        match self.producer.send(record) {
+        match self.for_topic(&event.topic)?.send(record) {
             Ok(()) => Ok(receipt),
             Err((error, _)) => Err(append_error(&error, &event.topic)),
         }
     }
 
     pub(super) fn ping(&self, timeout: Duration) -> anyhow::Result<()> {
-        let metadata = self.producer.client().fetch_metadata(None, timeout);
+        let metadata = self.producer.client().fetch_metadata(Some(ANY_TOPIC), timeout);
         metadata.map(drop).map_err(|e| self.clients.error(&e))
     }
+}
+
+fn producer(
+    clients: &Arc<Clients>,
+    batch_size: Option<usize>,
+) -> anyhow::Result<ThreadedProducer<Answers>> {
+    let mut config = clients.producer();
+    if config.get("message.timeout.ms").is_none() {
+        // A client of the ingest waits for so long before it hears that the log is away.
+        config.set("message.timeout.ms", "10000");
+    }
+    if let Some(size) = batch_size {
+        config.set("batch.size", size.to_string());
+    }
+    config.create_with_context(Answers { shared: clients.context() }).map_err(|e| clients.error(&e))
 }
 
 /// Completes receipts as deliveries are reported.

@@ -1,7 +1,8 @@
 //! How clients are configured: Lockstep's defaults, then the user's properties, then what
 //! exactly-once needs and nobody may change.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -12,6 +13,8 @@ use crate::config::KafkaConfig;
 /// Makes client configurations.
 pub(super) struct Clients {
     config: KafkaConfig,
+    /// `max.message.bytes` of the topics that were looked at.
+    message_limits: Mutex<HashMap<String, usize>>,
 }
 
 /// Properties of consumers that users may change.
@@ -43,18 +46,47 @@ const COMMON_DEFAULTS: &[(&str, &str)] = &[
     ("client.id", "lockstep"),
     ("socket.nagle.disable", "true"),
     ("socket.keepalive.enable", "true"),
-    ("socket.timeout.ms", "15000"),
     ("reconnect.backoff.ms", "50"),
     ("reconnect.backoff.max.ms", "2000"),
 ];
+
+/// librdkafka's `batch.size`, in bytes.
+const DEFAULT_BATCH_SIZE: usize = 1_000_000;
+/// More than what a batch adds to its records, in bytes.
+const BATCH_OVERHEAD: usize = 512;
 
 /// How long a transaction may stay open before the broker aborts it, in ms. A killed host's
 /// open transaction blocks `read_committed` readers for so long.
 const TRANSACTION_TIMEOUT_MS: &str = "20000";
 
+/// How long a request or a record may take, in ms.
+const REQUEST_TIMEOUT_MS: u32 = 15_000;
+
 impl Clients {
     pub(super) fn new(config: KafkaConfig) -> Self {
-        Self { config }
+        Self { config, message_limits: Mutex::default() }
+    }
+
+    /// Notes what a topic takes.
+    pub(super) fn note_message_limit(&self, topic: &str, bytes: usize) {
+        self.message_limits().insert(topic.to_owned(), bytes);
+    }
+
+    /// The `batch.size` with which a batch for any of these topics is not refused for its size:
+    /// brokers compare `max.message.bytes` with the batch, and librdkafka does not split one
+    /// that was refused. `None`: the default will do, or the user has decided.
+    pub(super) fn batch_size<'a>(&self, topics: impl Iterator<Item = &'a str>) -> Option<usize> {
+        if self.producer().get("batch.size").is_some() {
+            return None;
+        }
+        let limits = self.message_limits();
+        let smallest = topics.filter_map(|topic| limits.get(topic)).min()?;
+        let size = smallest.saturating_sub(BATCH_OVERHEAD).max(1);
+        (size < DEFAULT_BATCH_SIZE).then_some(size)
+    }
+
+    fn message_limits(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.message_limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn config(&self) -> &KafkaConfig {
@@ -98,12 +130,21 @@ impl Clients {
         if client.get("transaction.timeout.ms").is_none() {
             client.set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS);
         }
-        if client.get("message.timeout.ms").is_none() {
-            // Must end before the transaction does.
-            client.set("message.timeout.ms", "15000");
+        // librdkafka takes neither a message nor a socket timeout beyond the transaction's.
+        let transaction = client.get("transaction.timeout.ms").and_then(|ms| ms.parse().ok());
+        let within = transaction.unwrap_or(u32::MAX).min(REQUEST_TIMEOUT_MS).to_string();
+        for key in ["message.timeout.ms", "socket.timeout.ms"] {
+            if !self.configures(key) {
+                client.set(key, &within);
+            }
         }
         client.set("transactional.id", id).set("delivery.report.only.error", "true");
         client
+    }
+
+    /// Whether the user says something about a property of producers.
+    fn configures(&self, key: &str) -> bool {
+        self.config.producer.get(key).or(self.config.common.get(key)).is_some()
     }
 
     /// A client for administration.
@@ -145,6 +186,9 @@ impl Clients {
         }
         for (key, value) in self.config.common.iter() {
             client.set(key, value);
+        }
+        if client.get("socket.timeout.ms").is_none() {
+            client.set("socket.timeout.ms", REQUEST_TIMEOUT_MS.to_string());
         }
         client.set_log_level(RDKafkaLogLevel::Warning);
         client

@@ -11,9 +11,9 @@ use anyhow::Context as _;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{
-    BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance,
+    BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance,
 };
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{Clients, Redacting};
@@ -21,12 +21,27 @@ use super::record::{TopicNames, consumed};
 use crate::event::{Consumed, TopicPartition};
 use crate::log::{Start, Subscription};
 
+/// How long the broker may take to answer about offsets.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What one look at the consumer's queue gave.
 pub(super) enum Polled {
     /// An event.
     Event(Consumed),
     /// Nothing is ready, or only something that is not an event was.
     Nothing,
+}
+
+/// What rebalances took away.
+#[derive(Default)]
+pub(super) enum Revoked {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// These partitions.
+    Some(HashSet<TopicPartition>),
+    /// All partitions, because the rebalance failed.
+    All,
 }
 
 /// A member of a consumer group.
@@ -55,6 +70,7 @@ impl GroupConsumer {
             .create_with_context(Rebalances {
                 shared: clients.context(),
                 group: subscription.group.clone(),
+                start: subscription.start,
                 revoked: Mutex::default(),
             })
             .map_err(|e| clients.error(&e))?;
@@ -84,9 +100,15 @@ impl GroupConsumer {
         }
     }
 
-    /// The partitions revoked since the last call.
-    pub(super) fn take_revoked(&self) -> HashSet<TopicPartition> {
+    /// What was revoked since the last call.
+    pub(super) fn take_revoked(&self) -> Revoked {
         std::mem::take(&mut *lock(&self.consumer.context().revoked))
+    }
+
+    /// Whether the group has given the partitions to others without asking. Metadata read
+    /// before this says no is that of a member.
+    pub(super) fn lost(&self) -> bool {
+        self.consumer.assignment_lost()
     }
 
     /// The consumer's current generation, which fences its transactions (KIP-447).
@@ -155,7 +177,8 @@ pub(super) fn list<'a>(
 struct Rebalances {
     shared: Redacting,
     group: String,
-    revoked: Mutex<HashSet<TopicPartition>>,
+    start: Start,
+    revoked: Mutex<Revoked>,
 }
 
 impl ClientContext for Rebalances {
@@ -175,14 +198,20 @@ impl ConsumerContext for Rebalances {
             Rebalance::Revoke(partitions) => {
                 let lost = consumer.assignment_lost();
                 tracing::info!(%group, lost, partitions = %names(partitions), "partitions revoked");
-                lock(&self.revoked).extend(partitions.elements().iter().map(|element| {
-                    TopicPartition { topic: element.topic().into(), partition: element.partition() }
-                }));
+                lock(&self.revoked).add(partitions);
             }
             Rebalance::Assign(partitions) => {
                 tracing::info!(%group, partitions = %names(partitions), "partitions assigned");
+                if self.start == Start::Latest
+                    && let Err(error) = remember_ends(consumer, partitions)
+                {
+                    tracing::warn!(%group, %error, "failed to remember where the group begins");
+                }
             }
-            Rebalance::Error(error) => tracing::warn!(%group, %error, "rebalance failed"),
+            Rebalance::Error(error) => {
+                tracing::warn!(%group, %error, "rebalance failed");
+                *lock(&self.revoked) = Revoked::All;
+            }
         }
     }
 
@@ -192,6 +221,37 @@ impl ConsumerContext for Rebalances {
             && let Err(error) = consumer.resume(partitions)
         {
             tracing::warn!(group = %self.group, %error, "failed to resume assigned partitions");
+        }
+    }
+}
+
+/// Commits the end of each partition for which the group has no offset: that is where "latest"
+/// begins, also after a restart before the first event.
+fn remember_ends(
+    consumer: &BaseConsumer<Rebalances>,
+    partitions: &TopicPartitionList,
+) -> KafkaResult<()> {
+    let committed = consumer.committed_offsets(partitions.clone(), TIMEOUT)?;
+    let mut ends = TopicPartitionList::new();
+    for element in committed.elements().iter().filter(|e| e.offset() == Offset::Invalid) {
+        let (topic, partition) = (element.topic(), element.partition());
+        let (_, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+        ends.add_partition_offset(topic, partition, Offset::Offset(end))?;
+    }
+    if ends.count() > 0 { consumer.commit(&ends, CommitMode::Sync) } else { Ok(()) }
+}
+
+impl Revoked {
+    fn add(&mut self, partitions: &TopicPartitionList) {
+        let elements = partitions.elements();
+        let new = elements.iter().map(|element| TopicPartition {
+            topic: element.topic().into(),
+            partition: element.partition(),
+        });
+        match self {
+            Self::Nothing => *self = Self::Some(new.collect()),
+            Self::Some(known) => known.extend(new),
+            Self::All => {}
         }
     }
 }

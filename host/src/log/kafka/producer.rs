@@ -30,6 +30,8 @@ const CALL_LIMIT: Duration = Duration::from_secs(30);
 pub(super) enum Failed {
     /// It can be aborted and tried again.
     Abort(String),
+    /// It was not begun; there is nothing to abort.
+    Unopened(String),
     /// These inputs' records are refused; abort. Indices into the decision's `done`.
     Refused(Vec<usize>, String),
     /// The producer is finished, or the outcome is unknown.
@@ -46,9 +48,16 @@ pub(super) struct TransactionalProducer {
 impl TransactionalProducer {
     /// Makes the producer and waits for the broker to decide what an earlier owner of the id
     /// left open.
-    pub(super) fn open(clients: &Arc<Clients>, id: String) -> anyhow::Result<Self> {
-        let producer = clients
-            .transactional_producer(&id)
+    pub(super) fn open(
+        clients: &Arc<Clients>,
+        id: String,
+        outputs: &[Arc<str>],
+    ) -> anyhow::Result<Self> {
+        let mut config = clients.transactional_producer(&id);
+        if let Some(size) = clients.batch_size(outputs.iter().map(|topic| &**topic)) {
+            config.set("batch.size", size.to_string());
+        }
+        let producer = config
             .create_with_context(Deliveries::new(clients.context()))
             .map_err(|e| clients.error(&e))?;
         let this = Self { clients: Arc::clone(clients), id, producer };
@@ -85,7 +94,7 @@ impl TransactionalProducer {
     pub(super) fn abort(&self) -> anyhow::Result<()> {
         match self.repeat("abort", || self.producer.abort_transaction(CALL)) {
             Ok(()) => Ok(()),
-            Err(Failed::Abort(reason) | Failed::Refused(_, reason)) => {
+            Err(Failed::Abort(reason) | Failed::Unopened(reason) | Failed::Refused(_, reason)) => {
                 bail!("failed to abort the transaction of {:?}: {reason}", self.id)
             }
             Err(Failed::Fatal(error)) => Err(error),
@@ -137,7 +146,7 @@ impl TransactionalProducer {
             let pause = if begun.elapsed() < Duration::from_millis(2) { 50 } else { 200 };
             std::thread::sleep(Duration::from_micros(pause));
         }
-        match self.producer.context().first_failure() {
+        match self.producer.context().cause() {
             Some(code) => Err(Failed::Abort(format!("a record was not written: {code}"))),
             None => Ok(()),
         }
@@ -210,8 +219,13 @@ impl Deliveries {
         self.failures().clear();
     }
 
-    fn first_failure(&self) -> Option<RDKafkaErrorCode> {
-        self.failures().values().next().copied()
+    /// Why deliveries failed: the first failure purges the records behind it, which says less.
+    fn cause(&self) -> Option<RDKafkaErrorCode> {
+        let failures = self.failures();
+        let purged = |code: &RDKafkaErrorCode| {
+            matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
+        };
+        failures.values().min_by_key(|code| purged(code)).copied()
     }
 
     fn refused(&self) -> (Vec<usize>, Option<RDKafkaErrorCode>) {

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use rdkafka::Offset;
 
 use super::Identity;
 use super::client::Clients;
-use super::consumer::{GroupConsumer, Polled, list};
+use super::consumer::{GroupConsumer, Polled, Revoked, list};
 use super::producer::{Failed, TransactionalProducer};
 use crate::event::TopicPartition;
 use crate::log::backlog::Backlog;
@@ -27,7 +28,12 @@ pub(super) struct KafkaSession {
     bounds: BatchBounds,
     /// Events of the next batch; smaller than the bound while a refused record is searched.
     limit: usize,
+    /// Transactions abandoned in a row.
+    abandoned: u32,
 }
+
+/// After so many the session is given up: a new one begins from the committed offsets.
+const MAX_ABANDONED: u32 = 20;
 
 impl KafkaSession {
     /// Has both producers decide what was left open, and only then joins the group: the offsets
@@ -41,7 +47,7 @@ impl KafkaSession {
             let Identity { cluster_id, host_id } = identity;
             let Subscription { handler, slot, .. } = subscription;
             let id = format!("{cluster_id}-{handler}-{host_id}-{slot}-{turn}");
-            TransactionalProducer::open(clients, id)
+            TransactionalProducer::open(clients, id, &subscription.outputs)
         };
         let producers = [producer(0)?, producer(1)?];
         Ok(Self {
@@ -51,6 +57,7 @@ impl KafkaSession {
             backlog: Backlog::default(),
             bounds: subscription.bounds,
             limit: subscription.bounds.events,
+            abandoned: 0,
         })
     }
 
@@ -64,6 +71,9 @@ impl KafkaSession {
         let offsets = list(decision.offsets.iter().map(|(at, next)| (at, Offset::Offset(*next))))
             .map_err(Failed::Fatal)?;
         let group = self.consumer.group_metadata().map_err(Failed::Fatal)?;
+        if self.consumer.lost() {
+            return Err(Failed::Unopened("the partitions were lost".to_owned()));
+        }
         let producer = &self.producers[self.turn];
         self.turn = 1 - self.turn;
         let result = producer.transact(&decision.produced, &offsets, &group);
@@ -116,21 +126,24 @@ impl Session for KafkaSession {
         } else {
             Duration::ZERO
         };
-        let mut bytes = 0;
+        let bounds = BatchBounds { events: self.limit, bytes: self.bounds.bytes };
         // At least one look, however much is waiting: rebalances run inside the poll.
-        while let Polled::Event(event) = self.consumer.poll(wait)? {
+        loop {
+            let polled = self.consumer.poll(wait)?;
             wait = Duration::ZERO;
-            bytes += event.event.size();
+            // Before the event is kept: it may be from a partition that came back.
+            match self.consumer.take_revoked() {
+                Revoked::Nothing => {}
+                Revoked::Some(gone) => self.backlog.forget(|at| gone.contains(at)),
+                Revoked::All => self.backlog.forget(|_| true),
+            }
+            let Polled::Event(event) = polled else { break };
             self.backlog.push(event);
-            if self.backlog.len() >= self.limit || bytes >= self.bounds.bytes {
+            if self.backlog.fills(bounds) {
                 break;
             }
         }
-        let revoked = self.consumer.take_revoked();
-        if !revoked.is_empty() {
-            self.backlog.forget(|at| revoked.contains(at));
-        }
-        Ok(self.backlog.take(BatchBounds { events: self.limit, bytes: self.bounds.bytes }))
+        Ok(self.backlog.take(bounds))
     }
 
     fn commit(&mut self, outcome: Outcome) -> anyhow::Result<Commit> {
@@ -143,10 +156,15 @@ impl Session for KafkaSession {
             Ok(()) => {
                 self.settle(decision)?;
                 self.limit = self.limit.saturating_mul(2).min(self.bounds.events);
+                self.abandoned = 0;
                 Ok(Commit::Committed)
             }
-            Err(Failed::Abort(reason)) => {
+            Err(Failed::Abort(reason) | Failed::Unopened(reason)) => {
                 self.rewind(decision);
+                self.abandoned += 1;
+                if self.abandoned >= MAX_ABANDONED {
+                    bail!("{MAX_ABANDONED} transactions were abandoned in a row: {reason}");
+                }
                 Ok(Commit::Abandoned(reason))
             }
             Err(Failed::Refused(inputs, reason)) => Ok(self.refuse(decision, &inputs, reason)),
