@@ -133,7 +133,7 @@ fn try_open_writer(dir: &Path, is_host: bool) -> anyhow::Result<Connection> {
 fn connect(dir: &Path, extra: OpenFlags) -> anyhow::Result<Connection> {
     // Each connection is used by one thread at a time: SQLite need not lock it again.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
-    let connection = Connection::open_with_flags(dir.join(FILE), flags)?;
+    let mut connection = Connection::open_with_flags(dir.join(FILE), flags)?;
     connection.busy_handler(Some(wait_for_other))?;
     Ok(connection)
 }
