@@ -14,13 +14,16 @@ use tokio::sync::mpsc;
 use super::arguments::{header, own_topic_name};
 use super::exit::{CliError, ExitCode};
 use super::lookup;
-use super::pipeline::{Answers, IN_FLIGHT, Template, Value, pump};
+use super::pipeline::{Answers, Template, Value, pump};
 use super::selection::{IfMissing, LogSelection};
 use super::stdout::{OutputFormat, Stdout};
 use crate::event::{Event, Header, Position};
 
 /// The longest line taken from stdin. No log takes larger events, and memory stays bounded.
 const MAX_LINE: u64 = 64 * 1024 * 1024;
+
+/// Lines read before the log has room for them; few, because they may be long.
+const LINES_AHEAD: usize = 16;
 
 /// Write events to a topic.
 ///
@@ -98,7 +101,7 @@ pub(super) fn produce(args: ProduceArgs) -> anyhow::Result<ExitCode> {
         },
         partition: args.partition,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let mut printer = Printer { out: Stdout::new(), format: args.output, unread: false };
     runtime.block_on(pump(&*log, &template, values, &mut printer))?;
     Ok(ExitCode::Success)
@@ -128,7 +131,7 @@ fn lines_of_stdin() -> anyhow::Result<mpsc::Receiver<Value>> {
         let hint = "reading events from the terminal, one a line; Ctrl-D ends";
         drop(writeln!(io::stderr(), "{hint}"));
     }
-    let (tx, rx) = mpsc::channel(IN_FLIGHT);
+    let (tx, rx) = mpsc::channel(LINES_AHEAD);
     let read = move || {
         let mut stdin = io::stdin().lock();
         while let Some(line) = next_line(&mut stdin).transpose() {
