@@ -16,7 +16,7 @@ use super::secret::{self, Value};
 const BROKERS: &str = "bootstrap.servers";
 /// The longest time between two polls; librdkafka's default.
 const MAX_POLL_INTERVAL: (&str, Duration) = ("max.poll.interval.ms", Duration::from_secs(300));
-/// The longest transaction. Without it Lockstep chooses.
+/// The longest transaction, which is the longest commit. Without it Lockstep chooses.
 const TRANSACTION_TIMEOUT: &str = "transaction.timeout.ms";
 
 /// How to reach a Kafka cluster.
@@ -121,12 +121,6 @@ impl KafkaConfig {
         let (name, default) = MAX_POLL_INTERVAL;
         millis(&self.consumer, name).or_else(|| millis(&self.common, name)).unwrap_or(default)
     }
-
-    /// The longest transaction, where the configuration says so.
-    pub(crate) fn transaction_timeout(&self) -> Option<Duration> {
-        let name = TRANSACTION_TIMEOUT;
-        millis(&self.producer, name).or_else(|| millis(&self.common, name))
-    }
 }
 
 fn millis(properties: &Properties, name: &str) -> Option<Duration> {
@@ -155,7 +149,7 @@ fn check_brokers(file: &Path, key: &str, brokers: Option<&Value>) -> Result<(), 
     }
 }
 
-/// The properties that the time budget is checked against must be readable.
+/// Kafka counts these in milliseconds, where the rest of the configuration takes `5m`.
 fn check_millis(
     file: &Path,
     config: &KafkaConfig,
