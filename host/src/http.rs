@@ -32,6 +32,7 @@ use tracing::Span;
 
 pub use self::body::SlowBody;
 use self::connection::Server;
+use crate::panics;
 use crate::problem::{self, Kind, Problem};
 
 /// How long to wait after an accept failed, most likely because descriptors ran out.
@@ -163,12 +164,7 @@ fn span(request: &Request<Body>) -> Span {
 }
 
 fn panicked(payload: Box<dyn Any + Send>) -> Response {
-    let message = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    tracing::error!(panic = message, "a request made the host panic");
+    tracing::error!(panic = panics::text(&*payload), "a request made the host panic");
     let detail = "the host has a defect; its log says more. The outcome of the request is unknown";
     Problem::new(Kind::Internal, detail).into_response()
 }

@@ -14,6 +14,7 @@ pub mod health;
 pub mod http;
 pub mod ingest;
 pub mod log;
+pub mod panics;
 pub mod problem;
 pub mod retry;
 pub mod server;

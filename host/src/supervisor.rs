@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use crate::board::{Board, StatusCell};
 use crate::handler::Handler;
 use crate::log::Log;
+use crate::panics;
 use crate::retry::RetryPolicy;
 use crate::stop::Stop;
 use crate::wasm::{Program, Runtime};
@@ -181,7 +182,7 @@ impl Life {
             let problem = match result {
                 Ok(Ok(())) => break,
                 Ok(Err(error)) => format!("{error:#}"),
-                Err(panic) => format!("a defect of the host: {}", panic_text(&*panic)),
+                Err(panic) => format!("a defect of the host: {}", panics::text(&*panic)),
             };
             if born.elapsed() > RECOVERED {
                 deaths = 0;
@@ -209,12 +210,4 @@ impl Life {
             }
         }
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("panic")
 }
