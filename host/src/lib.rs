@@ -21,6 +21,8 @@ pub mod server;
 pub mod status;
 pub mod stop;
 pub mod supervisor;
+#[cfg(test)]
+mod testing;
 pub mod toolchain;
 pub mod topic;
 pub mod wasm;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::guests::{self, Guest};
 use super::*;
+use crate::testing::logged;
 
 /// Traps when the value is empty, otherwise counts its calls in the memory's word at 8 and
 /// returns as many outputs.
@@ -323,47 +324,17 @@ fn what_a_guest_says_is_logged_with_its_handlers_name_and_within_its_share() {
     let mut handler = handler();
     handler.limits.log_lines_per_second = 2;
     handler.limits.log_line_bytes = 6;
-    let log = Captured::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer({
-            let log = log.clone();
-            move || log.clone()
-        })
-        .finish();
-    tracing::subscriber::with_default(subscriber, || {
+    let log = logged(|| {
         let program = load(handler, &guest.build()).expect("the guest loads");
         let mut instance = program.instantiate().expect("the guest starts");
         for _ in 0..2 {
             call(&mut instance, &event(b"x")).expect("the guest succeeds");
         }
     });
-    let log = log.text();
     let line = "WARN handler: thread… (40 bytes cut) handler=\"weather@1\" stream=\"stderr\"";
     assert!(log.contains(line), "{log}");
     // The second line had no end: it was logged when the call was over.
     assert!(log.contains("no suc… (6 bytes cut)"), "{log}");
     assert!(log.contains("limits.log_lines_per_second handler=\"weather@1\" dropped=2"), "{log}");
     assert_eq!(log.lines().count(), 3, "{log}");
-}
-
-/// A log in memory.
-#[derive(Clone, Default)]
-struct Captured(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl Captured {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("UTF-8")
-    }
-}
-
-impl std::io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -1,5 +1,7 @@
 //! Appends: what is acknowledged, what is refused, and what is kept.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::event::Header;
 
@@ -121,6 +123,28 @@ fn an_append_that_cannot_be_written_is_answered_and_the_next_one_goes_on() {
     assert!(matches!(answer, Err(AppendError::Unavailable(_))), "{answer:?}");
     other.execute_batch("DROP TRIGGER fail").unwrap();
     assert_eq!(append(&host.log, event("out", "x"), 0).unwrap().offset, 0);
+}
+
+#[test]
+fn a_panic_of_the_appender_is_answered_and_the_next_append_goes_on() {
+    let (dir, armed) = (TempDir::new().unwrap(), Arc::new(AtomicBool::new(false)));
+    let clock = {
+        let armed = Arc::clone(&armed);
+        move || match armed.load(Ordering::SeqCst) {
+            true => panic!("the clock stands still"),
+            false => 7,
+        }
+    };
+    let log = EmbeddedLog::open_host_at(dir.path(), "host-1", Arc::new(clock)).unwrap();
+    create(&log, "out", 1, &[]);
+    armed.store(true, Ordering::SeqCst);
+    let answer = append(&log, event("out", "x"), 0);
+    assert!(
+        matches!(&answer, Err(AppendError::Unavailable(why)) if why.contains("stands still")),
+        "{answer:?}"
+    );
+    armed.store(false, Ordering::SeqCst);
+    assert_eq!(append(&log, event("out", "x"), 0).unwrap().offset, 0);
 }
 
 #[test]
