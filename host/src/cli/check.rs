@@ -57,15 +57,19 @@ struct HandlerReport {
     from: Vec<String>,
     to: Vec<String>,
     component: String,
-    /// `None` when the component is missing or cannot be used; the problems say why.
+    /// `None` when there is no component to look into; the problems say why.
     program: Option<ProgramReport>,
 }
 
+/// A component, whether or not a host can run it.
 #[derive(Debug, Serialize)]
 struct ProgramReport {
     bytes: u64,
-    world: String,
+    /// `None` when it implements none; the problems say what is expected.
+    world: Option<String>,
     imports: Vec<String>,
+    /// The imports that the host does not provide.
+    missing: Vec<String>,
     exports: Vec<String>,
 }
 
@@ -114,8 +118,7 @@ fn inspect_handler(
     handler: &Handler,
     problems: &mut Vec<Problem>,
 ) -> HandlerReport {
-    let program = inspect_component(runtime, manifest, handler);
-    let program = program.map_err(|problem| problems.push(problem)).ok();
+    let program = inspect_component(runtime, manifest, handler, problems);
     let names = |topics: &[Arc<str>]| topics.iter().map(ToString::to_string).collect();
     HandlerReport {
         name: handler.name.clone(),
@@ -131,26 +134,34 @@ fn inspect_component(
     runtime: &Runtime,
     manifest: &Path,
     handler: &Handler,
-) -> Result<ProgramReport, Problem> {
+    problems: &mut Vec<Problem>,
+) -> Option<ProgramReport> {
     let path = &handler.component;
-    let bytes = fs::read(path).map_err(|error| {
+    let read = fs::read(path).map_err(|error| {
         let folder = manifest.parent().unwrap_or(manifest);
         let fix = format!(
             "build it with `{}` in {folder:?}, or correct `component` in {manifest:?}",
             handler.build_command
         );
         Problem::new(path, format!("the component cannot be read: {error}"), Some(fix))
-    })?;
+    });
+    let bytes = read.map_err(|problem| problems.push(problem)).ok()?;
     let _progress = Progress::start(format!("compiling {}", handler.name));
-    // The message names the fix.
-    let program = runtime
-        .load(&Arc::new(handler.clone()), &bytes)
-        .map_err(|error| Problem::new(path, format!("{error:#}"), None))?;
-    Ok(ProgramReport {
+    let inspection = match runtime.load(&Arc::new(handler.clone()), &bytes) {
+        Ok(program) => program.inspection().clone(),
+        Err(error) => {
+            // The message names the fix.
+            problems.push(Problem::new(path, format!("{error:#}"), None));
+            // What is no component at all fails for the same reason again.
+            runtime.inspect(&bytes).ok()?
+        }
+    };
+    Some(ProgramReport {
         bytes: bytes.len() as u64,
-        world: program.world().as_str().to_owned(),
-        imports: program.imports(),
-        exports: program.exports(),
+        world: inspection.world().ok().map(|world| world.to_string()),
+        imports: inspection.imports,
+        missing: inspection.missing,
+        exports: inspection.exports,
     })
 }
 
@@ -186,8 +197,9 @@ fn handler_text(handler: &HandlerReport) -> String {
         None => line("", "(unusable, see below)"),
         Some(program) => {
             line("size", &ByteSize(program.bytes).to_string());
-            line("world", &program.world);
-            for (name, list) in [("imports", &program.imports), ("exports", &program.exports)] {
+            line("world", program.world.as_deref().unwrap_or("(none)"));
+            let ProgramReport { imports, missing, exports, .. } = program;
+            for (name, list) in [("imports", imports), ("missing", missing), ("exports", exports)] {
                 let entries = list.iter().map(String::as_str);
                 let names = std::iter::once(name).chain(std::iter::repeat(""));
                 entries.zip(names).for_each(|(entry, name)| line(name, entry));
@@ -204,8 +216,9 @@ mod tests {
     fn report(problems: Vec<Problem>) -> Report {
         let program = ProgramReport {
             bytes: 2048,
-            world: "handler".to_owned(),
+            world: Some("handler".to_owned()),
             imports: vec!["a".to_owned(), "b".to_owned()],
+            missing: vec![],
             exports: vec![],
         };
         let handler = HandlerReport {
@@ -228,6 +241,34 @@ mod tests {
              to         (none)\n  component  weather.wasm\n  size       2.0 KiB\n  \
              world      handler\n  imports    a\n             b\n\nlockstep.toml: ok\n"
         );
+    }
+
+    #[test]
+    fn a_component_that_cannot_run_is_listed_with_what_is_missing() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let write = |name: &str, content: &[u8]| fs::write(dir.path().join(name), content).unwrap();
+        let component = r#"(component
+            (import "acme:db/query@1.0.0" (instance (export "run" (func))))
+            (instance $nothing)
+            (export "acme:other/extra@1.0.0" (instance $nothing)))"#;
+        write("lockstep.toml", b"handlers = [\"handler.toml\"]");
+        let manifest = b"name = \"h\"\ncomponent = \"h.wasm\"\nfrom = [\"in\"]\nto = [\"out\"]";
+        write("handler.toml", manifest);
+        write("h.wasm", &wat::parse_str(component).unwrap());
+        let report = inspect(&dir.path().join("lockstep.toml")).unwrap();
+        assert_eq!((report.ok, report.problems.len()), (false, 1), "{report:?}");
+        let text = text(&report);
+        for line in [
+            "  world      (none)\n",
+            "  imports    acme:db/query@1.0.0\n",
+            "  missing    acme:db/query@1.0.0\n",
+            "  exports    acme:other/extra@1.0.0\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        write("h.wasm", b"no component");
+        let report = inspect(&dir.path().join("lockstep.toml")).unwrap();
+        assert!(report.handlers[0].program.is_none() && !report.ok, "{report:?}");
     }
 
     #[test]

@@ -108,11 +108,6 @@ impl Outcome {
         }
     }
 
-    /// Number of events done so far.
-    pub fn completed(&self) -> usize {
-        self.done.iter().filter(|done| **done).count()
-    }
-
     /// What the session writes, and what it keeps for later.
     pub fn decide(self) -> Decision {
         let mut offsets = BTreeMap::new();
@@ -194,7 +189,6 @@ mod tests {
     fn what_was_not_reached_is_left_for_the_next_poll() {
         let mut outcome = Outcome::new(Batch::new(vec![consumed(0, 1), consumed(0, 2)]));
         outcome.complete([]);
-        assert_eq!(outcome.completed(), 1);
         let decision = outcome.decide();
         assert_eq!(decision.offsets.values().copied().collect::<Vec<_>>(), [2]);
         assert_eq!(decision.rest.len(), 1);

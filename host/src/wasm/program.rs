@@ -88,11 +88,6 @@ impl Program {
         Ok(Self { parts: Arc::new(parts) })
     }
 
-    /// The handler that the program was loaded for.
-    pub fn handler(&self) -> &Arc<Handler> {
-        &self.parts.handler
-    }
-
     /// The world that the component implements.
     pub fn world(&self) -> World {
         self.parts.world
@@ -101,16 +96,6 @@ impl Program {
     /// What the component imports and exports.
     pub fn inspection(&self) -> &Inspection {
         &self.parts.inspection
-    }
-
-    /// What the component imports, sorted, in the form `wasi:cli/environment@0.2.6`.
-    pub fn imports(&self) -> Vec<String> {
-        self.parts.inspection.imports.clone()
-    }
-
-    /// What the component exports, sorted.
-    pub fn exports(&self) -> Vec<String> {
-        self.parts.inspection.exports.clone()
     }
 
     /// Makes an instance for one worker. Its thread must have [`native_stack`] bytes of stack.

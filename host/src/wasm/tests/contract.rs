@@ -68,8 +68,8 @@ fn an_empty_list_filters_the_event_out() -> anyhow::Result<()> {
 fn the_world_is_chosen_by_what_the_component_exports() -> anyhow::Result<()> {
     let program = load(handler(), &Guest::default().build())?;
     assert_eq!(program.world(), World::Handler);
-    assert_eq!(program.imports(), ["lockstep:handler/types@0.1.0"]);
-    assert_eq!(program.exports(), ["lockstep:handler/event-handler@0.1.0"]);
+    assert_eq!(program.inspection().imports, ["lockstep:handler/types@0.1.0"]);
+    assert_eq!(program.inspection().exports, ["lockstep:handler/event-handler@0.1.0"]);
     Ok(())
 }
 
@@ -158,7 +158,7 @@ fn an_export_of_other_types_is_refused() {
 fn extra_exports_are_tolerated() -> anyhow::Result<()> {
     let rest = "(export \"acme:other/extra@1.0.0\" (instance $out))";
     let program = load(handler(), &Guest { rest, ..Guest::default() }.build())?;
-    assert_eq!(program.exports().len(), 2);
+    assert_eq!(program.inspection().exports.len(), 2);
     Ok(())
 }
 
