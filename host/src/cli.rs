@@ -23,7 +23,6 @@ mod render;
 mod run;
 mod selection;
 mod shell;
-mod signals;
 mod stdout;
 mod table;
 mod topic;

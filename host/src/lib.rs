@@ -18,6 +18,7 @@ pub mod panics;
 pub mod problem;
 pub mod retry;
 pub mod server;
+pub mod signals;
 pub mod status;
 pub mod stop;
 pub mod supervisor;

@@ -3,7 +3,6 @@
 
 mod prepare;
 mod readiness;
-mod signals;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +26,7 @@ use crate::log::kafka::{Identity, KafkaLog};
 use crate::stop::Stop;
 use crate::supervisor::Supervisor;
 use crate::wasm::{Program, Runtime};
-use crate::{admin, deployment, health, ingest};
+use crate::{admin, deployment, health, ingest, signals};
 use readiness::HostReadiness;
 
 /// Threads that serve HTTP; handlers run on threads of their own.
@@ -62,7 +61,11 @@ pub fn run(config: HostConfig, handlers: Vec<Handler>, on_ready: OnReady) -> any
         .build()
         .context("failed to start the threads that serve HTTP")?;
     let stop = Stop::default();
-    signals::watch(&http, stop.clone())?;
+    let asked = stop.clone();
+    signals::watch(move || {
+        info!("stopping; a second signal ends the process at once");
+        asked.request();
+    })?;
     let listeners = http.block_on(bind(&config))?;
     let log = open_log(&config)?;
     let sandbox = Runtime::new()?;

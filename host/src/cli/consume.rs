@@ -9,10 +9,11 @@ use super::exit::ExitCode;
 use super::lookup;
 use super::render::{self, JsonEvent};
 use super::selection::{IfMissing, LogSelection};
-use super::signals::Stop;
 use super::stdout::{OutputFormat, Stdout};
 use crate::event::Consumed;
 use crate::log::ReadFrom;
+use crate::signals;
+use crate::stop::Stop;
 
 /// Events asked of the log at once: enough to be fast, few enough to be shown soon.
 const PAGE: usize = 1_000;
@@ -65,7 +66,9 @@ pub(super) struct ConsumeArgs {
 pub(super) fn consume(args: &ConsumeArgs) -> anyhow::Result<ExitCode> {
     let log = args.log.open(IfMissing::Fail)?;
     lookup::topic(&*log, &args.topic)?;
-    let stop = Stop::on_signals()?;
+    let stop = Stop::default();
+    let asked = stop.clone();
+    signals::watch(move || asked.request())?;
     let mut reader = log.reader(&args.topic, args.from)?;
     let mut printer = Printer::new(args.output);
     let mut left = args.max.unwrap_or(u64::MAX);

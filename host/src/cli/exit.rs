@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use crate::config::ConfigError;
 use crate::log::AppendError;
+use crate::signals::EXIT_AT_ONCE;
 
 /// What the exit code of the process says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,8 @@ pub enum ExitCode {
     NotFound = 3,
     /// The log cannot be reached, or is not there.
     Unreachable = 4,
-    /// A second Ctrl-C ended it at once: 128 and the number of SIGINT, as shells count.
-    Interrupted = 130,
+    /// A second Ctrl-C or SIGTERM ended it at once.
+    Interrupted = EXIT_AT_ONCE,
 }
 
 impl From<ExitCode> for std::process::ExitCode {
