@@ -18,28 +18,37 @@ pub enum TopicState {
     Differs(Vec<String>),
 }
 
-/// Makes sure that a declared topic exists.
+/// Makes sure that a topic exists which somebody has declared, and compares it.
 pub fn ensure(admin: &dyn Admin, spec: &TopicSpec) -> anyhow::Result<TopicState> {
-    let name = &*spec.name;
-    let found = admin.topic(name).with_context(|| format!("failed to look up topic {name:?}"))?;
-    let found = match found {
+    let found = match look_up(admin, &spec.name)? {
         Some(found) => found,
-        None => {
-            let failed = || format!("failed to create topic {name:?}");
-            if admin.create_topic(spec).with_context(failed)? {
-                return Ok(TopicState::Created);
-            }
-            // Somebody else was faster.
-            admin.topic(name).with_context(failed)?.with_context(|| {
-                format!("topic {name:?} was created and deleted by others at the same time")
-            })?
-        }
+        None if create(admin, spec)? => return Ok(TopicState::Created),
+        // Somebody else was faster.
+        None => look_up(admin, &spec.name)?.with_context(|| {
+            format!("topic {:?} was created and deleted by others at the same time", spec.name)
+        })?,
     };
     let differences = differences(spec, &found);
     Ok(match differences.is_empty() {
         true => TopicState::Unchanged,
         false => TopicState::Differs(differences),
     })
+}
+
+/// Makes sure that a topic exists which nobody has declared, such as a dead-letter topic that a
+/// handler has by default. `true` when it was missing and is there now. One that exists is as its
+/// owner wants it: nothing is compared, for there is no declaration to differ from.
+pub fn ensure_exists(admin: &dyn Admin, spec: &TopicSpec) -> anyhow::Result<bool> {
+    Ok(look_up(admin, &spec.name)?.is_none() && create(admin, spec)?)
+}
+
+fn look_up(admin: &dyn Admin, name: &str) -> anyhow::Result<Option<TopicDescription>> {
+    admin.topic(name).with_context(|| format!("failed to look up topic {name:?}"))
+}
+
+/// `false` when it exists by now.
+fn create(admin: &dyn Admin, spec: &TopicSpec) -> anyhow::Result<bool> {
+    admin.create_topic(spec).with_context(|| format!("failed to create topic {:?}", spec.name))
 }
 
 fn differences(spec: &TopicSpec, found: &TopicDescription) -> Vec<String> {
@@ -165,6 +174,19 @@ mod tests {
         let want = TopicState::Differs(differences.map(str::to_owned).to_vec());
         assert_eq!(ensure(&log, &spec).unwrap(), want);
         assert!(log.created.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_topic_that_nobody_declared_is_created_when_missing_and_never_compared() {
+        let mut spec = TopicSpec::named("weather.dead-letters");
+        spec.settings.insert("max.message.bytes".to_owned(), "16777216".to_owned());
+        let missing = OneTopic::default();
+        assert!(ensure_exists(&missing, &spec).unwrap());
+        assert_eq!(*missing.created.lock().unwrap(), [spec.clone()]);
+        let raced = OneTopic { raced: Some(found(1, &[])), ..OneTopic::default() };
+        for log in [with(found(1, &[("max.message.bytes", "5")])), raced] {
+            assert!(!ensure_exists(&log, &spec).unwrap());
+        }
     }
 
     #[test]
