@@ -10,7 +10,7 @@ use super::readiness::HostReadiness;
 use crate::config::HostConfig;
 use crate::handler::Handler;
 use crate::log::Log;
-use crate::log::topics::{TopicState, ensure};
+use crate::log::topics::{TopicState, ensure, ensure_exists};
 use crate::retry::RetryPolicy;
 use crate::stop::Stop;
 use crate::topic::TopicSpec;
@@ -30,8 +30,10 @@ const DEAD_LETTER_MAX_BYTES: &str = "16777216";
 
 /// The topics that a host needs.
 pub(super) struct Wanted {
-    /// Created when missing.
+    /// Created when missing, compared when not.
     declared: Vec<TopicSpec>,
+    /// Dead-letter topics that nobody declared: created when missing.
+    implied: Vec<TopicSpec>,
     /// Must exist, and which handler says so.
     used: BTreeMap<Arc<str>, String>,
 }
@@ -46,13 +48,14 @@ impl Wanted {
                 declared.push(spec.clone());
             }
         }
+        let mut implied = Vec::new();
         for handler in handlers {
             let name = &handler.dead_letter_topic;
             if names.insert(Arc::clone(name)) {
                 let mut spec = TopicSpec::named(name);
                 spec.settings
                     .insert("max.message.bytes".to_owned(), DEAD_LETTER_MAX_BYTES.to_owned());
-                declared.push(spec);
+                implied.push(spec);
             }
         }
         let used = handlers
@@ -62,7 +65,7 @@ impl Wanted {
             })
             .filter(|(topic, _)| !names.contains(topic))
             .collect();
-        Self { declared, used }
+        Self { declared, implied, used }
     }
 }
 
@@ -114,6 +117,13 @@ fn attempt(log: &dyn Log, wanted: &Wanted) -> Vec<String> {
                 "topic differs from its declaration and is left as it is: {}",
                 differences.join("; ")
             ),
+            Err(error) => problems.push(format!("{error:#}")),
+        }
+    }
+    for spec in &wanted.implied {
+        match ensure_exists(admin, spec) {
+            Ok(true) => info!(topic = %spec.name, partitions = spec.partitions, "topic created"),
+            Ok(false) => {}
             Err(error) => problems.push(format!("{error:#}")),
         }
     }

@@ -90,13 +90,17 @@ impl GroupConsumer {
     /// Looks at the queue, waiting up to `wait`. Must be called often even if no event is
     /// wanted: rebalances run here.
     pub(super) fn poll(&mut self, wait: Duration) -> anyhow::Result<Polled> {
-        match self.consumer.poll(wait) {
-            None => Ok(Polled::Nothing),
-            Some(Ok(message)) => Ok(Polled::Event(consumed(&message, &mut self.topics))),
-            Some(Err(error)) => {
-                self.judge(&error)?;
-                Ok(Polled::Nothing)
+        let mut wait = wait;
+        loop {
+            match self.consumer.poll(wait) {
+                None => return Ok(Polled::Nothing),
+                Some(Ok(message)) => {
+                    return Ok(Polled::Event(consumed(&message, &mut self.topics)));
+                }
+                // Rebalances may stand behind errors in the queue.
+                Some(Err(error)) => self.judge(&error)?,
             }
+            wait = Duration::ZERO;
         }
     }
 
