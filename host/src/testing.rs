@@ -1,26 +1,35 @@
 //! What tests of several parts need.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
-/// What this thread logs while `run` runs, as text.
-pub(crate) fn logged(run: impl FnOnce()) -> String {
-    let log = Captured::default();
-    let copy = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_ansi(false).with_writer(move || copy.clone()).finish();
-    tracing::subscriber::with_default(subscriber, run);
-    let bytes = log.0.lock().expect("not poisoned").clone();
-    String::from_utf8(bytes).expect("UTF-8")
+thread_local! {
+    static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
-/// A log in memory.
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
+/// What this thread logs while `run` runs, as text.
+///
+/// One subscriber serves all tests: with one for each, tracing may remember for good that nobody
+/// listens, when a thread of another test is the first to come by.
+pub(crate) fn logged(run: impl FnOnce()) -> String {
+    static SUBSCRIBED: Once = Once::new();
+    SUBSCRIBED.call_once(|| {
+        tracing_subscriber::fmt().with_ansi(false).with_writer(|| ThisThread).init();
+        tracing::callsite::rebuild_interest_cache();
+    });
+    LOG.set(Some(Vec::new()));
+    run();
+    String::from_utf8(LOG.take().unwrap_or_default()).expect("logs are UTF-8")
+}
 
-impl Write for Captured {
+/// Writes to where the thread collects its log, if it does.
+struct ThisThread;
+
+impl Write for ThisThread {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("not poisoned").write(bytes)
+        LOG.with_borrow_mut(|log| log.iter_mut().for_each(|log| log.extend_from_slice(bytes)));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
