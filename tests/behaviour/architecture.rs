@@ -73,10 +73,24 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
     sources
 }
 
-/// The code of a file: no comments, and nothing after its tests begin.
-fn code(text: &str) -> impl Iterator<Item = &str> {
+/// The code of a file, line by line: no comments, and nothing after its tests begin. A `use`
+/// that is spread over lines comes as one.
+fn code(text: &str) -> Vec<String> {
     let before_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
-    before_tests.lines().filter(|line| !line.trim_start().starts_with("//"))
+    let mut lines: Vec<String> = Vec::new();
+    let mut in_use = false;
+    for line in before_tests.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+        match lines.last_mut().filter(|_| in_use) {
+            Some(begun) => *begun = format!("{begun} {line}"),
+            None => {
+                lines.push(line.to_owned());
+                in_use =
+                    line.starts_with("use ") || line.starts_with("pub") && line.contains(" use ");
+            }
+        }
+        in_use &= !line.ends_with(';');
+    }
+    lines
 }
 
 fn names_crate(line: &str, name: &str) -> bool {
@@ -102,7 +116,7 @@ fn only_the_owner_of_a_crate_names_it() {
     for (file, text) in sources(&paths::workspace().join("host/src")) {
         for (name, owners) in OWNERS {
             let owned = owners.iter().any(|owner| is_of(&file, owner));
-            if !owned && code(&text).any(|line| names_crate(line, name)) {
+            if !owned && code(&text).iter().any(|line| names_crate(line, name)) {
                 offences.push(format!("{file} names {name}"));
             }
         }
@@ -121,7 +135,7 @@ fn dependencies_point_one_way() {
             continue;
         };
         for line in code(&text) {
-            let known = forbidden.iter().filter(|other| uses(line, other));
+            let known = forbidden.iter().filter(|other| uses(&line, other));
             offences.extend(known.map(|other| format!("{file}: {part} knows {other}: {line}")));
         }
     }
@@ -130,20 +144,50 @@ fn dependencies_point_one_way() {
 
 /// Whether a line reaches into this part of the crate.
 fn uses(line: &str, part: &str) -> bool {
-    let mut rest = line;
-    while let Some((_, after)) = rest.split_once("crate::") {
-        let inside = after.strip_prefix('{').map(|list| list.split('}').next().unwrap_or(list));
-        let paths = inside.unwrap_or(after).split(',').map(str::trim);
-        let first = |path: &str| {
-            path.split([':', ' ', ';', '(', '{', '<', '>', '}', ')']).next() == Some(part)
-        };
-        let count = if inside.is_some() { usize::MAX } else { 1 };
-        if paths.take(count).any(first) {
-            return true;
+    line.match_indices("crate::").any(|(at, found)| {
+        let after = &line[at + found.len()..];
+        match after.strip_prefix('{') {
+            Some(list) => items(list).iter().any(|path| first_name(path) == part),
+            None => first_name(after) == part,
         }
-        rest = after;
+    })
+}
+
+/// The first name of a path, such as `log` of `log::Log`.
+fn first_name(path: &str) -> &str {
+    let path = path.trim_start();
+    path.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(path)
+}
+
+/// The items of a braced list that has just been opened, up to its end; lists within it belong
+/// to their items.
+fn items(list: &str) -> Vec<&str> {
+    let (mut items, mut depth, mut begin) = (Vec::new(), 0, 0);
+    for (at, c) in list.char_indices() {
+        match c {
+            ',' if depth == 0 => {
+                items.push(&list[begin..at]);
+                begin = at + 1;
+            }
+            '}' if depth == 0 => {
+                items.push(&list[begin..at]);
+                break;
+            }
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
     }
-    false
+    items
+}
+
+#[test]
+fn a_use_is_seen_however_it_is_written() {
+    let text = "use std::fmt;\n// use crate::cli;\nuse crate::{\n    event::{Event, admin},\n    \
+                worker::Worker,\n};\nfn f() { crate::server::run() }\n";
+    let seen = |part: &str| code(text).iter().any(|line| uses(line, part));
+    assert!(["event", "worker", "server"].into_iter().all(seen));
+    assert!(!["cli", "admin", "Worker", "fmt", "run"].into_iter().any(seen));
 }
 
 #[test]

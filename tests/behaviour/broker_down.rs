@@ -1,16 +1,19 @@
 //! A broker that is not there: the host says so, waits, and works once it comes.
 
-use std::time::Duration;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use lockstep_tests::broker::{Broker, SASL_PASSWORD, SASL_USER};
 use lockstep_tests::cli;
 use lockstep_tests::event::event;
 use lockstep_tests::host::Host;
 use lockstep_tests::http;
+use lockstep_tests::ledger::Ledger;
 use lockstep_tests::log::LogKind;
-use lockstep_tests::process::Process;
+use lockstep_tests::process::{Process, code};
 use lockstep_tests::scenario::{Manifest, Scenario};
-use lockstep_tests::wait::eventually;
+use lockstep_tests::wait::{DEADLINE, eventually};
+use rustix::process::Signal;
 
 /// Addresses that the host can be asked at before it has told them.
 fn fixed_addresses(world: &mut Scenario) -> (String, String) {
@@ -56,25 +59,68 @@ fn on_kafka_a_host_waits_for_its_broker_and_says_so() {
 }
 
 #[test]
-fn on_kafka_a_host_survives_a_restart_of_its_broker() {
+fn on_kafka_a_host_survives_a_stop_and_a_crash_of_its_broker() {
     let broker = Broker::start();
     let mut world = Scenario::at_broker(&broker.address(), "broker-restart");
     let (input, output) = (world.topic("in", 2), world.topic("out", 2));
-    let handler = world.deploy(
-        Manifest::guest("identity").from(&[&input]).to(&[&output]).with("[batch]\nevents = 20"),
-    );
+    let manifest = Manifest::guest("scripted").from(&[&input]).to(&[&output]);
+    let handler = world.deploy(manifest.with("[batch]\nevents = 20"));
+    let mut ledger = Ledger::of(&input);
     let host = world.start();
-    world.produce((0..2_000).map(|n| event(&input, n.to_string())));
+    for end in [Broker::stop, Broker::kill9] {
+        let already = world.read(&output).len();
+        ledger.produce_to_all(&world, 2, 1_000);
+        eventually("the host works", || world.read(&output).len() > already);
+        end(&broker);
+        let ready = format!("{}/readyz", host.admin);
+        eventually("the host notices", || http::get(&ready).status == 503);
+        broker.restart();
+        host.wait_until_ready();
+    }
+    ledger.produce_to_all(&world, 2, 100);
+    ledger.assert_exactly_once(&world, &handler, &output);
+}
+
+/// An address that takes connections and says nothing, and one where nobody listens.
+#[test]
+fn on_kafka_a_host_that_never_reached_its_broker_stops_with_0_within_its_deadline() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let [silent_at, closed_at] = [&silent, &closed]
+        .map(|l| l.local_addr().expect("a bound listener has an address").to_string());
+    drop(closed);
+    for address in [&silent_at, &closed_at] {
+        let mut world = Scenario::at_broker(address, "never-reached");
+        world.configure("shutdown_deadline = \"3s\"");
+        let (input, output) = (world.name("in"), world.name("out"));
+        world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]));
+        let mut command = Host::command(&world.config("host-1"));
+        let mut host = Process::start("lockstep run", &mut command);
+        let waits = host.find_line(DEADLINE, |line| line.contains("waiting: ").then_some(()));
+        assert!(waits.is_some(), "{}", host.output());
+        let begun = Instant::now();
+        host.signal(Signal::TERM);
+        let status = host.wait(DEADLINE);
+        let took = begun.elapsed();
+        assert_eq!(code(status), 0, "{address}\n{}", host.output());
+        assert!(took < Duration::from_secs(4), "a stop took {took:?}\n{}", host.output());
+    }
+}
+
+#[test]
+fn on_kafka_a_host_whose_broker_falls_silent_stops_with_0_within_its_deadline() {
+    let broker = Broker::start();
+    let mut world = Scenario::at_broker(&broker.address(), "silent-broker");
+    world.configure("shutdown_deadline = \"3s\"");
+    let (input, output) = (world.topic("in", 2), world.topic("out", 2));
+    world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]));
+    let mut host = world.start();
+    world.produce([event(&input, "x")]);
     world.wait_for(&output, 1);
-    broker.stop();
-    eventually("the host notices", || http::get(&format!("{}/readyz", host.admin)).status == 503);
-    broker.restart();
-    host.wait_until_ready();
-    world.produce((2_000..2_100).map(|n| event(&input, n.to_string())));
-    world.settle(&handler);
-    let texts = lockstep_tests::event::sorted_texts(&world.read(&output));
-    let distinct: std::collections::BTreeSet<_> = texts.iter().collect();
-    assert_eq!((texts.len(), distinct.len()), (2_100, 2_100));
+    broker.freeze();
+    let (code, took) = host.terminate();
+    assert_eq!(code, 0, "{}", host.output());
+    assert!(took < Duration::from_secs(4), "a stop took {took:?}\n{}", host.output());
 }
 
 /// The SASL settings of the run's broker, with the password from the environment.

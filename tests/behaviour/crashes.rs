@@ -1,14 +1,14 @@
 //! Exactly once and in order, whatever kills or stops the host.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lockstep::event::Consumed;
-use lockstep_tests::event::{Has, With, event, sorted_texts};
+use lockstep_tests::event::{Has, event, sorted_texts};
 use lockstep_tests::host::Host;
 use lockstep_tests::http;
-use lockstep_tests::scenario::{Deployed, Manifest, Scenario};
+use lockstep_tests::ledger::Ledger;
+use lockstep_tests::scenario::{Manifest, Scenario};
 use lockstep_tests::wait::eventually;
 
 on_both_logs![
@@ -23,45 +23,6 @@ const PARTITIONS: i32 = 3;
 const PER_ROUND: usize = 400;
 const ROUNDS: usize = 4;
 
-/// Events whose id says where they stand: `partition:number`, each tenth one of them bad.
-fn produce_round(world: &Scenario, input: &str, round: usize) {
-    for partition in 0..PARTITIONS {
-        let numbers = round * PER_ROUND..(round + 1) * PER_ROUND;
-        let events = numbers.map(|number| {
-            let script = if number % 10 == 3 { r#"{"do":"permanent"}"# } else { "fine" };
-            let id = format!("{partition}:{number:06}");
-            event(input, script).key(format!("key {partition}")).header("id", id)
-        });
-        world.produce_to(partition, events);
-    }
-}
-
-/// Each input has exactly one output or dead letter, in the order of its source partition, and
-/// says so itself: the id that came along and the source that the host wrote must agree.
-fn assert_exactly_once(world: &Scenario, handler: &Deployed, output: &str, events: usize) {
-    let (outputs, dead) = (world.read(output), world.read(&handler.dead_letters));
-    let id = |event: &Consumed| event.last_header("id").unwrap_or_default();
-    let all: Vec<_> = outputs.iter().chain(&dead).map(id).collect();
-    let distinct: BTreeSet<_> = all.iter().cloned().collect();
-    assert_eq!(distinct.len(), events, "lost: {} of {events}", events - distinct.len());
-    assert_eq!(all.len(), events, "repeated: {}", all.len() - events);
-    let bad = |id: &str| id.ends_with('3');
-    assert!(outputs.iter().all(|event| !bad(&id(event))));
-    assert!(dead.iter().all(|event| bad(&id(event))));
-    for results in [&outputs, &dead] {
-        let mut last = BTreeMap::new();
-        let mut sorted: Vec<_> = results.iter().collect();
-        sorted.sort_by_key(|event| (event.partition, event.offset));
-        for event in sorted {
-            let (partition, number) = (id(event)[..1].to_owned(), id(event)[2..].to_owned());
-            let source = event.last_header("lockstep-source").unwrap_or_default();
-            assert_eq!(source.rsplit('/').nth(1), Some(partition.as_str()), "{source}");
-            let before = last.insert((event.partition, partition), number.clone());
-            assert!(before.as_ref() < Some(&number), "{before:?} before {number}");
-        }
-    }
-}
-
 /// Rounds of events; in each the host is ended while they flow, and started again.
 fn across_ends_of_the_host(mut world: Scenario, mut end: impl FnMut(&mut Host)) {
     let (input, output) = (world.topic("in", 3), world.topic("out", 2));
@@ -72,18 +33,17 @@ fn across_ends_of_the_host(mut world: Scenario, mut end: impl FnMut(&mut Host)) 
             .to(&[&output])
             .with("[batch]\nevents = 25\ninterval = \"20ms\""),
     );
+    let mut ledger = Ledger::of(&input);
     let mut host = world.start();
-    for round in 0..ROUNDS {
+    for _ in 0..ROUNDS {
         let already = world.read(&output).len();
-        produce_round(&world, &input, round);
+        ledger.produce_to_all(&world, PARTITIONS, PER_ROUND);
         // In the middle: something of the round is done, and probably not all of it.
         eventually("the host works", || world.read(&output).len() > already);
         end(&mut host);
         host = world.start();
     }
-    world.settle(&handler);
-    let events = ROUNDS * PER_ROUND * PARTITIONS as usize;
-    assert_exactly_once(&world, &handler, &output, events);
+    ledger.assert_exactly_once(&world, &handler, &output);
 }
 
 fn every_event_has_one_result_in_order_across_kill_9(world: Scenario) {
@@ -150,20 +110,26 @@ fn by_order(world: &Scenario, topic: &str) -> BTreeMap<String, usize> {
 
 fn a_stop_ends_a_long_call_within_the_deadline(mut world: Scenario) {
     let (input, output) = (world.topic("in", 1), world.topic("out", 1));
-    world.configure("shutdown_deadline = \"3s\"");
-    let handler = world.deploy(
-        Manifest::guest("scripted").from(&[&input]).to(&[&output]).with("limits.time = \"8s\""),
-    );
-    let long = r#"{"do":"spin","ms":7000}"#;
+    world.configure("shutdown_deadline = \"2s\"");
+    let manifest = || Manifest::guest("scripted").from(&[&input]).to(&[&output]);
+    let handler = world.deploy(manifest().with("limits.time = \"30s\""));
+    let long = r#"{"do":"spin","ms":20000}"#;
     let print = r#"{"do":"print","text":"the long call is next"}"#;
     world.produce(["before", print, long, "after"].map(|value| event(&input, value)));
     let mut host = world.start();
     host.logged(&["the long call is next"]);
-    let (_, took) = host.terminate();
-    assert!(took < Duration::from_secs(6), "a stop took {took:?}\n{}", host.output());
+    let (code, took) = host.terminate();
+    assert_eq!(code, 0, "{}", host.output());
+    assert!(took < Duration::from_secs(4), "a stop took {took:?}\n{}", host.output());
+    // A call that the stop cut off has failed at nothing: it is made again.
+    assert_eq!(world.read(&handler.dead_letters), []);
+    let handler = world.deploy(manifest().with("limits.time = \"200ms\""));
     let _host = world.start();
     world.settle(&handler);
-    assert_eq!(sorted_texts(&world.read(&output)), ["after", "before", print, long]);
+    assert_eq!(sorted_texts(&world.read(&output)), ["after", "before", print]);
+    let dead = world.read(&handler.dead_letters);
+    assert_eq!(sorted_texts(&dead), [long]);
+    assert_eq!(dead[0].last_header("lockstep-failure").as_deref(), Some("deadline"));
 }
 
 fn what_was_acknowledged_survives_kill_9(mut world: Scenario) {

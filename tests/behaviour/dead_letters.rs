@@ -9,6 +9,7 @@ on_both_logs![
     a_dead_letter_keeps_the_event_byte_for_byte,
     the_dead_letter_topic_is_made_when_it_is_missing,
     an_output_larger_than_the_topic_takes_becomes_a_dead_letter_and_its_siblings_go_through,
+    many_small_outputs_are_not_taken_for_a_large_one,
 ];
 
 fn a_bad_event_becomes_one_dead_letter(mut world: Scenario) {
@@ -106,4 +107,19 @@ fn an_output_larger_than_the_topic_takes_becomes_a_dead_letter_and_its_siblings_
     for dead in &dead {
         assert_eq!(dead.last_header("lockstep-failure").as_deref(), Some("rejected"));
     }
+}
+
+fn many_small_outputs_are_not_taken_for_a_large_one(mut world: Scenario) {
+    let input = world.topic("in", 1);
+    let output = world.topic_with("out", 1, &[("max.message.bytes", "10000")]);
+    let handler = world.deploy(Manifest::guest("scripted").from(&[&input]).to(&[&output]));
+    let value = "x".repeat(100);
+    let many = format!(r#"{{"do":"emit","n":200,"value":"{value}"}}"#);
+    world.produce(["before", &many, "after"].map(|script| event(&input, script)));
+    let _host = world.start();
+    world.settle(&handler);
+    assert_eq!(world.read(&handler.dead_letters), []);
+    let texts: Vec<_> = world.wait_for(&output, 202).iter().map(Has::text).collect();
+    assert_eq!((texts.len(), &*texts[0], &*texts[201]), (202, "before", "after"));
+    assert!(texts[1..201].iter().all(|text| *text == value));
 }

@@ -4,10 +4,13 @@ use lockstep_tests::build;
 use lockstep_tests::cli;
 use lockstep_tests::event::{Has, sorted_texts};
 use lockstep_tests::host::Host;
-use lockstep_tests::scenario::Scenario;
+use lockstep_tests::scenario::{Manifest, Scenario};
 use lockstep_tests::wait::eventually;
 
-on_both_logs![the_weather_example_runs_from_its_folder];
+on_both_logs![
+    the_weather_example_runs_from_its_folder,
+    without_a_folder_the_handlers_below_the_current_one_run,
+];
 
 const GOOD: &str = r#"{"date":"2026-01-31","temperatureC":21,"summary":"Mild"}"#;
 const BAD: &str = r#"{"date":"2026-01-31","temperatureC":-300,"summary":"Impossible"}"#;
@@ -38,4 +41,30 @@ fn the_weather_example_runs_from_its_folder(world: Scenario) {
     assert_eq!(sorted_texts(&dead), [BAD]);
     assert_eq!(dead[0].last_header("lockstep-failure").as_deref(), Some("permanent"));
     assert_eq!(host.terminate().0, 0, "{}", host.output());
+}
+
+fn without_a_folder_the_handlers_below_the_current_one_run(mut world: Scenario) {
+    let (input, middle, output) = (world.name("in"), world.name("middle"), world.name("out"));
+    for (label, from, to) in [("first", &input, &middle), ("second", &middle, &output)] {
+        let manifest = Manifest::component(label, &build::guest("identity"));
+        world.deploy(manifest.from(&[from]).to(&[to]));
+    }
+    let log = world.log_args();
+    let mut host = Host::dev(world.directory(), &["--no-build", &log[0], &log[1]]);
+    host.wait_until_ready();
+    assert_eq!(host.post(&input, &[], b"through both").status, 200);
+    assert_eq!(sorted_texts(&world.wait_for(&output, 1)), ["through both"]);
+    assert_eq!(host.terminate().0, 0, "{}", host.output());
+}
+
+#[test]
+fn without_any_handler_folder_dev_explains_what_one_is() {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let ran = cli::run(directory.path(), ["dev"]);
+    let explained = ["handler.toml", "name =", "component =", "from =", "lockstep dev path/to/"];
+    ran.fails(2, &explained);
+    let ran = cli::run(directory.path(), ["dev", "no/such/folder"]);
+    ran.fails(2, &["no/such/folder", "handler.toml"]);
+    let left = std::fs::read_dir(directory.path()).expect("the directory can be read").count();
+    assert_eq!(left, 0, "a refused command leaves nothing behind");
 }

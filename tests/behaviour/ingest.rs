@@ -2,12 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread::{self, ScopedJoinHandle};
 
 use lockstep::event::Header;
+use lockstep_tests::broker::Broker;
+use lockstep_tests::embedded;
 use lockstep_tests::event::{Has, sorted_texts};
 use lockstep_tests::host::Host;
 use lockstep_tests::http;
+use lockstep_tests::log::LogKind;
 use lockstep_tests::scenario::{Manifest, Scenario};
+use lockstep_tests::wait::eventually;
 
 on_both_logs![
     an_accepted_event_is_in_the_log_where_the_answer_says,
@@ -122,7 +127,7 @@ fn a_body_beyond_the_limit_is_refused_and_not_stored(mut world: Scenario) {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let answer = String::from_utf8_lossy(&answer);
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer:?}");
     assert_eq!(world.read(&input), []);
 }
 
@@ -156,4 +161,44 @@ fn both_listeners_tell_health_and_only_admin_tells_handlers(mut world: Scenario)
         assert!(worker["stopped_at"].as_array().is_some_and(Vec::is_empty), "{worker}");
     }
     http::get(&format!("{}/v1/handlers", host.ingest)).problem("not-found", 404);
+}
+
+/// While the log is silent, one event waits for it and the next one is told that there is no
+/// room; what waited is confirmed once the log answers again.
+fn a_full_queue_is_told(world: &mut Scenario, silence: impl FnOnce(), end: impl FnOnce()) {
+    world.configure("http.queue = 1");
+    let (input, host) = open(world);
+    assert_eq!(host.post(&input, &[], b"before").status, 200);
+    silence();
+    thread::scope(|scope| {
+        let clients = ["a", "b"].map(|body| {
+            let (host, input) = (&host, &input);
+            scope.spawn(move || host.post(input, &[], body.as_bytes()))
+        });
+        eventually("one is refused", || clients.iter().any(ScopedJoinHandle::is_finished));
+        end();
+        let mut answers = clients.map(|client| client.join().expect("the host answers"));
+        answers.sort_by_key(|answer| answer.status);
+        let [taken, refused] = answers;
+        assert_eq!(taken.status, 200, "{taken:?}\n{}", host.output());
+        refused.problem("queue-full", 503);
+        assert!(refused.retry_after.is_some(), "{refused:?}");
+    });
+    assert_eq!(world.read(&input).len(), 2);
+}
+
+#[test]
+fn on_kafka_a_full_queue_is_told_while_the_broker_is_silent() {
+    let broker = Broker::start();
+    let mut world = Scenario::at_broker(&broker.address(), "queue-full");
+    a_full_queue_is_told(&mut world, || broker.freeze(), || broker.thaw());
+}
+
+#[test]
+fn on_embedded_a_full_queue_is_told_while_another_process_has_the_lock() {
+    let mut world = Scenario::new(LogKind::Embedded, "queue-full");
+    world.log();
+    let database = embedded::database(&world.data_dir());
+    let run = |sql| database.execute_batch(sql).expect("the database is there");
+    a_full_queue_is_told(&mut world, || run("BEGIN IMMEDIATE"), || run("ROLLBACK"));
 }

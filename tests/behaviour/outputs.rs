@@ -13,7 +13,6 @@ on_both_logs![
     a_handler_reads_several_topics_and_learns_where_an_event_stood,
     an_event_without_outputs_is_done,
     settings_reach_the_handler,
-    a_new_group_begins_where_the_manifest_says,
     workers_share_the_partitions,
     handlers_can_be_chained,
 ];
@@ -182,39 +181,6 @@ fn settings_reach_the_handler(mut world: Scenario) {
     };
     assert_eq!(passed(0), [r#"{"level":"error"}"#, r#"{"level":"info"}"#, r#"{"level":"warn"}"#]);
     assert_eq!(passed(1), [r#"{"level":"error"}"#]);
-}
-
-fn a_new_group_begins_where_the_manifest_says(mut world: Scenario) {
-    let input = world.topic("in", 1);
-    let (from_start, from_end) = (world.topic("from-start", 1), world.topic("from-end", 1));
-    let early = world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&from_start]));
-    let late = world.deploy(
-        Manifest::guest("identity")
-            .from(&[&input])
-            .to(&[&from_end])
-            .with(&format!("name = {:?}\nstart = \"latest\"", world.name("late"))),
-    );
-    world.produce([event(&input, "old")]);
-    let host = world.start();
-    // Where "latest" is, is decided when the partitions are assigned: go on until it is.
-    let mut numbers = 0..;
-    lockstep_tests::wait::eventually("the late handler takes part", || {
-        let number: i32 = numbers.next().unwrap_or_default();
-        world.produce([event(&input, format!("new {number}"))]);
-        !world.read(&from_end).is_empty()
-    });
-    drop(host);
-    let _host = world.start();
-    world.produce([event(&input, "after the restart")]);
-    world.settle(&early);
-    world.settle(&late);
-    let (all, some) = (world.read(&from_start), world.read(&from_end));
-    let inputs = world.read(&input);
-    assert_eq!(sorted_texts(&all), sorted_texts(&inputs));
-    let some = texts_by_partition(&some).remove(&0).unwrap_or_default();
-    assert!(!some.contains(&"old".to_owned()), "{some:?}");
-    // Once begun, nothing is left out: it is a suffix of what was written.
-    assert!(texts_by_partition(&inputs)[&0].ends_with(&some), "{some:?}");
 }
 
 fn workers_share_the_partitions(mut world: Scenario) {

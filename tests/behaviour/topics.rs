@@ -1,5 +1,6 @@
 //! Topics that configurations declare: created when missing, otherwise left as they are.
 
+use lockstep_tests::cli;
 use lockstep_tests::event::event;
 use lockstep_tests::host::Host;
 use lockstep_tests::process::Process;
@@ -9,6 +10,7 @@ use lockstep_tests::wait::DEADLINE;
 on_both_logs![
     declared_topics_are_created_as_declared,
     a_topic_with_fewer_partitions_is_reported_and_not_changed,
+    settings_that_differ_are_reported_and_not_changed,
     a_source_topic_that_is_missing_is_named,
 ];
 
@@ -40,6 +42,26 @@ fn a_topic_with_fewer_partitions_is_reported_and_not_changed(mut world: Scenario
     host.logged(&[&input, "2 partitions", "7"]);
     assert_eq!(world.log().partitions(&input), Some(2));
     world.produce([event(&input, "works all the same")]);
+    world.wait_for(&output, 1);
+}
+
+fn settings_that_differ_are_reported_and_not_changed(mut world: Scenario) {
+    let input = world.topic_with("in", 1, &[("retention.ms", "3600000")]);
+    let output = world.topic("out", 1);
+    world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]).with(&format!(
+        "[[topics]]\nname = {input:?}\npartitions = 1\n\
+         settings = {{ \"retention.ms\" = 7200000, \"max.message.bytes\" = 5000 }}"
+    )));
+    let host = world.start();
+    host.logged(&[&input, "retention.ms", "3600000", "7200000"]);
+    host.logged(&[&input, "max.message.bytes", "5000"]);
+    let log = world.log_args();
+    let describe = ["topic", "describe", &input, "--output", "json", &log[0], &log[1]];
+    let topic = cli::run(world.directory(), describe).json();
+    assert_eq!(topic["settings"]["retention.ms"], "3600000", "{topic}");
+    // The declared size is not in force, the real one is.
+    let large = vec![b'x'; 100_000];
+    world.produce([event(&input, large)]);
     world.wait_for(&output, 1);
 }
 

@@ -114,6 +114,25 @@ impl Broker {
         }
     }
 
+    /// Kills the broker as `kill -9` does; its data stay.
+    pub fn kill9(&self) {
+        drop(self.process().take());
+    }
+
+    /// Freezes the broker: its connections stay, and nothing is answered.
+    pub fn freeze(&self) {
+        if let Some(process) = self.process().as_ref() {
+            process.signal(Signal::STOP);
+        }
+    }
+
+    /// Lets a frozen broker go on.
+    pub fn thaw(&self) {
+        if let Some(process) = self.process().as_ref() {
+            process.signal(Signal::CONT);
+        }
+    }
+
     fn try_start(&self) -> Result<(), String> {
         let process = Process::start(
             "the broker",

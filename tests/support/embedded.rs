@@ -23,6 +23,12 @@ impl Embedded {
     }
 }
 
+/// The database of the embedded log in this directory, for tests that get in its way.
+pub fn database(directory: &Path) -> rusqlite::Connection {
+    let file = directory.join("log.sqlite3");
+    rusqlite::Connection::open(&file).unwrap_or_else(|e| panic!("failed to open {file:?}: {e}"))
+}
+
 impl LogAccess for Embedded {
     fn create_topic(&self, name: &str, partitions: u32, settings: &[(&str, &str)]) {
         let settings = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();

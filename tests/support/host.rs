@@ -1,5 +1,6 @@
 //! A running host: `lockstep run` as a process of its own.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -90,6 +91,42 @@ impl Host {
         self.process
             .find_line(DEADLINE, has_all)
             .unwrap_or_else(|| panic!("not logged: {parts:?}\n{}", self.output()))
+    }
+
+    /// The partitions that the group has given to this host and not taken away, as it logged.
+    pub fn partitions(&self) -> BTreeSet<String> {
+        let mut own = BTreeSet::new();
+        for line in self.process.lines() {
+            let Some((_, names)) = line.split_once(" partitions=") else { continue };
+            let names = names.split_whitespace().map(str::to_owned);
+            if line.contains("partitions assigned") {
+                own.extend(names);
+            } else if line.contains("partitions revoked") {
+                own = &own - &names.collect();
+            }
+        }
+        own
+    }
+
+    /// Waits until these hosts have all the partitions among them, and each some.
+    #[track_caller]
+    pub fn wait_until_shared(hosts: &[&Self], partitions: usize) {
+        eventually_ok("the hosts share the partitions", || {
+            let own: Vec<_> = hosts.iter().map(|host| host.partitions()).collect();
+            let all: BTreeSet<_> = own.iter().flatten().collect();
+            let sum: usize = own.iter().map(BTreeSet::len).sum();
+            let each = own.iter().all(|own| !own.is_empty());
+            if each && (all.len(), sum) == (partitions, partitions) {
+                Ok(())
+            } else {
+                Err(format!("{own:?}"))
+            }
+        });
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     /// Kills the host as `kill -9` does.

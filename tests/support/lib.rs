@@ -13,6 +13,7 @@ pub mod guardian;
 pub mod host;
 pub mod http;
 pub mod kafka;
+pub mod ledger;
 pub mod log;
 pub mod paths;
 pub mod process;

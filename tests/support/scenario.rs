@@ -128,6 +128,11 @@ impl Scenario {
         Self { kind, id, directory, broker, log: OnceLock::new(), config }
     }
 
+    /// The name of the fleet.
+    pub fn cluster_id(&self) -> &str {
+        &self.id
+    }
+
     /// The directory of the scenario.
     pub fn directory(&self) -> &Path {
         self.directory.path()
