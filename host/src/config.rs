@@ -32,7 +32,7 @@ use std::time::Duration;
 
 pub use check::{COMMIT_RESERVE, cross_check};
 pub use error::ConfigError;
-pub use kafka::{KafkaConfig, Properties};
+pub use kafka::{KafkaConfig, Properties, Role};
 
 use crate::topic::TopicSpec;
 

@@ -45,6 +45,7 @@ mod policies;
 mod positions;
 mod rebalances;
 mod sandbox;
+mod security;
 mod start;
 mod supervision;
 mod topics;

@@ -32,8 +32,20 @@ pub const SASL_PASSWORD: &str = "the-right-password";
 pub struct Broker {
     directory: tempfile::TempDir,
     ports: Ports,
+    extras: Vec<(&'static str, u16)>,
     jvm: &'static [&'static str],
     process: Mutex<Option<Process>>,
+}
+
+/// What a broker has besides the usual.
+#[derive(Default)]
+pub struct Extras {
+    /// Listeners, by names that `server.properties` maps to their protocols.
+    pub listeners: &'static [&'static str],
+    /// More lines of `server.properties`.
+    pub properties: String,
+    /// More arguments of the command that formats the directory.
+    pub format: Vec<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -52,24 +64,29 @@ impl Broker {
 
     /// A broker for measurements: it may warm up, and use more memory.
     pub fn for_benchmarks() -> Self {
-        Self::start_with(&["-Xmx1g", "-XX:+UseSerialGC"])
+        Self::start_with(&["-Xmx1g", "-XX:+UseSerialGC"], &Extras::default())
     }
 
     /// A broker of one's own, running.
     pub fn start() -> Self {
-        Self::start_with(SMALL_AND_QUICK)
+        Self::start_with(SMALL_AND_QUICK, &Extras::default())
+    }
+
+    /// A broker of one's own with more than the usual, running.
+    pub fn start_with_extras(extras: &Extras) -> Self {
+        Self::start_with(SMALL_AND_QUICK, extras)
     }
 
     /// A broker of one's own that has its ports and its directory, but does not run yet.
     pub fn stopped() -> Self {
-        Self::formatted(SMALL_AND_QUICK)
+        Self::formatted(SMALL_AND_QUICK, &Extras::default())
     }
 
-    fn start_with(jvm: &'static [&'static str]) -> Self {
+    fn start_with(jvm: &'static [&'static str], extras: &Extras) -> Self {
         let mut failures = Vec::new();
         // Someone else may take a free port between our looking and the broker's binding.
         for _ in 0..3 {
-            let broker = Self::formatted(jvm);
+            let broker = Self::formatted(jvm, extras);
             match broker.try_start() {
                 Ok(()) => return broker,
                 Err(output) => failures.push(output),
@@ -78,14 +95,17 @@ impl Broker {
         panic!("the broker did not start\n{}", failures.join("\n"));
     }
 
-    fn formatted(jvm: &'static [&'static str]) -> Self {
+    fn formatted(jvm: &'static [&'static str], extras: &Extras) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("lockstep-kafka-")
             .tempdir()
             .expect("a temporary directory can be made");
         guardian::remove_at_end(directory.path());
-        let broker = Self { directory, ports: Ports::free(), jvm, process: Mutex::new(None) };
-        broker.format();
+        let (ports, more) = Ports::free(extras.listeners.len());
+        let listeners = extras.listeners.iter().copied().zip(more).collect();
+        let process = Mutex::new(None);
+        let broker = Self { directory, ports, extras: listeners, jvm, process };
+        broker.format(extras);
         broker
     }
 
@@ -97,6 +117,12 @@ impl Broker {
     /// `host:port` of the listener that asks for user and password (SASL PLAIN).
     pub fn sasl_address(&self) -> String {
         format!("127.0.0.1:{}", self.ports.sasl)
+    }
+
+    /// `host:port` of one of the extra listeners.
+    pub fn extra_address(&self, listener: &str) -> String {
+        let port = self.extras.iter().find(|(name, _)| *name == listener).map(|(_, port)| port);
+        format!("127.0.0.1:{}", port.expect("the broker was started with this listener"))
     }
 
     /// Starts a stopped broker on the ports it had.
@@ -179,28 +205,32 @@ impl Broker {
         Ok(())
     }
 
-    fn format(&self) {
+    fn format(&self, extras: &Extras) {
         let directory = self.directory.path();
         let Ports { plain, sasl, controller } = self.ports;
         let base = fs::read_to_string(paths::tests().join("kafka/server.properties"))
             .expect("tests/kafka/server.properties can be read");
+        let more: String =
+            self.extras.iter().map(|(n, p)| format!(",{n}://127.0.0.1:{p}")).collect();
         let properties = format!(
             "{base}\n\
              controller.quorum.voters=1@127.0.0.1:{controller}\n\
              listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},\
-             CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}\n\
+             CONTROLLER://127.0.0.1:{controller}{more}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}{more}\n\
              listener.name.sasl.plain.sasl.jaas.config=\
              org.apache.kafka.common.security.plain.PlainLoginModule required \
              user_{SASL_USER}=\"{SASL_PASSWORD}\";\n\
-             log.dirs={}\n",
-            directory.join("data").display()
+             log.dirs={}\n{}\n",
+            directory.join("data").display(),
+            extras.properties
         );
         let file = directory.join("server.properties");
         fs::write(&file, properties).expect("the broker's directory can be written");
         let output = java(SMALL_AND_QUICK)
             .args(["kafka.tools.StorageTool", "format", "-t", "bG9ja3N0ZXAtdGVzdHMtMQ", "-c"])
             .arg(&file)
+            .args(&extras.format)
             .output()
             .expect("java was found before");
         assert!(
@@ -217,12 +247,15 @@ impl Broker {
 }
 
 impl Ports {
-    fn free() -> Self {
+    /// Ports for every broker, and so many more.
+    fn free(more: usize) -> (Self, Vec<u16>) {
         let bind = || TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port =
+            |l: &TcpListener| l.local_addr().expect("a bound listener has an address").port();
         let listeners = [bind(), bind(), bind()];
-        let [plain, sasl, controller] =
-            listeners.map(|l| l.local_addr().expect("a bound listener has an address").port());
-        Self { plain, sasl, controller }
+        let extra: Vec<_> = (0..more).map(|_| bind()).collect();
+        let [plain, sasl, controller] = listeners.each_ref().map(port);
+        (Self { plain, sasl, controller }, extra.iter().map(port).collect())
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod broker;
 pub mod build;
+pub mod certificates;
 pub mod cli;
 pub mod embedded;
 pub mod event;
@@ -19,4 +20,5 @@ pub mod paths;
 pub mod process;
 pub mod produce_request;
 pub mod scenario;
+pub mod secured;
 pub mod wait;

@@ -17,6 +17,7 @@ use super::stdout::{OutputFormat, Stdout};
 use crate::config::{self, HostConfig};
 use crate::deployment;
 use crate::handler::Handler;
+use crate::log::kafka;
 use crate::wasm::Runtime;
 
 /// Check a configuration, its handlers and their components.
@@ -89,6 +90,8 @@ fn inspect(file: &Path) -> anyhow::Result<Report> {
     match HostConfig::load(file) {
         Err(error) => problems.push(error.into()),
         Ok(mut config) => {
+            let properties = config.kafka.as_ref().map_or(Ok(()), kafka::check_properties);
+            problems.extend(properties.err().map(Problem::from));
             let runtime = Runtime::new()?;
             let (mut manifests, mut handlers) = (Vec::new(), Vec::new());
             for manifest in config.handlers {

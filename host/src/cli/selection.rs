@@ -64,9 +64,7 @@ impl LogSelection {
             Place::Kafka(config, identity) => Arc::new(KafkaLog::connect(&config, &identity)?),
             Place::Embedded(dir) => Arc::new(open_embedded(&dir, if_missing)?),
         };
-        log.ping(PATIENCE).map_err(|error| {
-            CliError::Unreachable(format!("{} does not answer: {error:#}", log.describe()))
-        })?;
+        log.ping(PATIENCE).map_err(|error| CliError::Unreachable(format!("{error:#}")))?;
         Ok(log)
     }
 

@@ -3,7 +3,7 @@
 //! Which properties exist is librdkafka's to know; here stand only those that Lockstep owns.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::ConfigError;
@@ -19,15 +19,29 @@ const MAX_POLL_INTERVAL: (&str, Duration) = ("max.poll.interval.ms", Duration::f
 /// The longest transaction, which is the longest commit. Without it Lockstep chooses.
 const TRANSACTION_TIMEOUT: &str = "transaction.timeout.ms";
 
+/// Where errors about the command line are.
+const COMMAND_LINE: &str = "command line";
+
 /// How to reach a Kafka cluster.
 #[derive(Clone, Debug)]
 pub struct KafkaConfig {
+    /// The file that it was read from; `None` for the command line.
+    file: Option<PathBuf>,
     /// For every client.
     pub common: Properties,
     /// For consumers, over the common ones.
     pub consumer: Properties,
     /// For producers, over the common ones.
     pub producer: Properties,
+}
+
+/// Whose properties are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Those of consumers, and the common ones.
+    Consumer,
+    /// Those of producers, and the common ones.
+    Producer,
 }
 
 /// Properties of librdkafka. `Debug` shows no secrets.
@@ -44,6 +58,11 @@ impl Properties {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(Value::expose)
     }
+
+    /// The names alone.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
 }
 
 impl KafkaConfig {
@@ -59,13 +78,32 @@ impl KafkaConfig {
         secret::redact(text, values.flat_map(Value::hidden_parts))
     }
 
+    /// An error about a property that the client library does not take, at the place where it
+    /// was written. Without a name it is about all of them.
+    pub fn refuse(&self, role: Role, name: Option<&str>, problem: &str, fix: &str) -> ConfigError {
+        let Some(file) = &self.file else {
+            let key = name.map(|name| format!("-X {name}")).unwrap_or_default();
+            return ConfigError::new(Path::new(COMMAND_LINE), key, problem, fix);
+        };
+        let (own, section) = match role {
+            Role::Consumer => (&self.consumer, "kafka.consumer"),
+            Role::Producer => (&self.producer, "kafka.producer"),
+        };
+        let section = match name {
+            Some(name) if own.get(name).is_some() => section,
+            _ => "kafka",
+        };
+        let key = name.map_or_else(|| section.to_owned(), |name| kafka_toml::key(section, name));
+        ConfigError::new(file, key, problem, fix)
+    }
+
     /// From `--brokers` and `-X property=value`. `${NAME}` works in the values too, which keeps
     /// secrets out of the list of processes.
     pub fn from_command_line(
         brokers: &str,
         properties: &[(String, String)],
     ) -> Result<Self, ConfigError> {
-        let file = Path::new("command line");
+        let file = Path::new(COMMAND_LINE);
         let source = Source { file, env: &process_env };
         let mut common = BTreeMap::new();
         for (name, text) in properties {
@@ -81,7 +119,8 @@ impl KafkaConfig {
         check_brokers(file, "--brokers", Some(&brokers))?;
         common.insert(BROKERS.to_owned(), brokers);
         let none = Properties::default;
-        let this = Self { common: Properties(common), consumer: none(), producer: none() };
+        let common = Properties(common);
+        let this = Self { file: None, common, consumer: none(), producer: none() };
         check_millis(file, &this, |_, name| format!("-X {name}"))?;
         Ok(this)
     }
@@ -106,6 +145,7 @@ impl KafkaConfig {
             Ok(Properties(values))
         };
         let this = Self {
+            file: Some(source.file.to_owned()),
             common: section("kafka", toml.common)?,
             consumer: section("kafka.consumer", toml.consumer)?,
             producer: section("kafka.producer", toml.producer)?,

@@ -7,6 +7,7 @@
 
 mod admin;
 mod append;
+mod check;
 mod client;
 mod consumer;
 mod error;
@@ -14,6 +15,7 @@ mod producer;
 mod reader;
 mod record;
 mod session;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,7 @@ use crate::config::KafkaConfig;
 use crate::event::Event;
 use admin::KafkaAdmin;
 use append::Appender;
+pub use check::check_properties;
 use client::Clients;
 use reader::KafkaReader;
 use session::KafkaSession;
@@ -49,11 +52,11 @@ pub struct KafkaLog {
 
 impl KafkaLog {
     /// Makes the clients. Brokers need not be up: librdkafka connects in the background and
-    /// keeps trying. Fails on a property that librdkafka does not know or take.
+    /// keeps trying. Fails as [`check_properties`] does.
     pub fn connect(config: &KafkaConfig, identity: &Identity) -> anyhow::Result<Self> {
+        check_properties(config)?;
         let clients = Arc::new(Clients::new(config.clone()));
-        clients.check_consumer_properties().context("wrong Kafka consumer property")?;
-        let appender = Appender::new(&clients).context("wrong Kafka producer property")?;
+        let appender = Appender::new(&clients)?;
         let admin = KafkaAdmin::new(Arc::clone(&clients))?;
         Ok(Self { clients, identity: identity.clone(), appender, admin })
     }

@@ -46,7 +46,7 @@ impl KafkaAdmin {
         self.admin
             .inner()
             .fetch_metadata(topic, TIMEOUT)
-            .map_err(|e| self.clients.error(&e))
+            .map_err(|e| self.clients.no_answer(&e))
             .with_context(|| format!("{} does not answer", self.clients.config().brokers()))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -14,6 +14,9 @@ use super::client::{Clients, Redacting};
 use super::record::record;
 use crate::event::{Event, Position};
 use crate::log::{AppendError, Completer, Receipt};
+
+/// Until a refusal is heard of: a handshake takes no longer.
+const FIRST_IMPRESSION: Duration = Duration::from_secs(1);
 
 /// Idempotent producers with `acks=all`.
 pub(super) struct Appender {
@@ -62,9 +65,19 @@ impl Appender {
         }
     }
 
+    /// Asks a broker for an answer. Librdkafka tries a refused connection again until the time
+    /// is over; who waits should hear of the refusal before.
     pub(super) fn ping(&self, timeout: Duration) -> anyhow::Result<()> {
-        let metadata = self.producer.client().fetch_metadata(Some(ANY_TOPIC), timeout);
-        metadata.map(drop).map_err(|e| self.clients.error(&e))
+        let begun = Instant::now();
+        let ask =
+            |timeout| self.producer.client().fetch_metadata(Some(ANY_TOPIC), timeout).map(drop);
+        let mut answer = ask(FIRST_IMPRESSION.min(timeout));
+        if answer.is_err() && !self.clients.trouble().refused_since(begun) {
+            answer = ask(timeout.saturating_sub(begun.elapsed()));
+        }
+        answer
+            .inspect(|()| self.clients.trouble().is_over())
+            .map_err(|e| self.clients.no_answer(&e))
     }
 }
 

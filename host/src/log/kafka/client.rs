@@ -8,13 +8,15 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 
+use super::trouble::Trouble;
 use crate::config::KafkaConfig;
 
-/// Makes client configurations.
+/// Makes client configurations, and knows what all clients went through.
 pub(super) struct Clients {
     config: KafkaConfig,
     /// `max.message.bytes` of the topics that were looked at.
     message_limits: Mutex<HashMap<String, usize>>,
+    trouble: Trouble,
 }
 
 /// Properties of consumers that users may change.
@@ -64,7 +66,7 @@ const REQUEST_TIMEOUT_MS: u32 = 15_000;
 
 impl Clients {
     pub(super) fn new(config: KafkaConfig) -> Self {
-        Self { config, message_limits: Mutex::default() }
+        Self { config, message_limits: Mutex::default(), trouble: Trouble::default() }
     }
 
     /// Notes what a topic takes.
@@ -91,12 +93,6 @@ impl Clients {
 
     pub(super) fn config(&self) -> &KafkaConfig {
         &self.config
-    }
-
-    /// Lets librdkafka parse the consumer's properties without connecting.
-    pub(super) fn check_consumer_properties(&self) -> anyhow::Result<()> {
-        self.consumer("lockstep-check").create_native_config().map_err(|e| self.error(&e))?;
-        Ok(())
     }
 
     /// A consumer of this group that reads committed events and commits only in transactions.
@@ -160,23 +156,26 @@ impl Clients {
     /// An rdkafka error in words, without the values of properties.
     pub(super) fn error(&self, error: &KafkaError) -> anyhow::Error {
         match error {
-            KafkaError::ClientConfig(_, description, key, _) => {
-                anyhow::anyhow!("kafka.{key:?}: {}", self.redact_value(description, key))
+            // Its own text repeats the value.
+            KafkaError::ClientConfig(_, _, name, _) => {
+                anyhow::anyhow!("librdkafka does not take the value of {name:?}")
             }
             other => anyhow::anyhow!(self.config.redact(&other.to_string())),
         }
     }
 
-    /// librdkafka quotes the value it does not like; it may be a secret that was typed into the
-    /// wrong property, so no value is repeated.
-    fn redact_value(&self, description: &str, key: &str) -> String {
-        let value = [&self.config.common, &self.config.consumer, &self.config.producer]
-            .into_iter()
-            .flat_map(|properties| properties.iter())
-            .find(|(name, value)| *name == key && !value.is_empty())
-            .map(|(_, value)| value);
-        let text = self.config.redact(description);
-        value.map_or(text.clone(), |value| text.replace(value, "***"))
+    /// Why a broker does not answer, in words: what went wrong with the connections says more
+    /// than that time has run out.
+    pub(super) fn no_answer(&self, error: &KafkaError) -> anyhow::Error {
+        match self.trouble.last() {
+            Some(reason) => anyhow::anyhow!(reason),
+            None => self.error(error),
+        }
+    }
+
+    /// What went wrong with connections lately.
+    pub(super) fn trouble(&self) -> &Trouble {
+        &self.trouble
     }
 
     fn common(&self, defaults: &[(&str, &str)]) -> ClientConfig {
@@ -220,6 +219,7 @@ impl ClientContext for Redacting {
     fn error(&self, error: KafkaError, reason: &str) {
         let reason = self.clients.config.redact(reason);
         tracing::debug!(target: "librdkafka", %error, "{reason}");
+        self.clients.trouble.note(&error, reason);
     }
 }
 
