@@ -99,10 +99,10 @@ impl Client {
     /// command line says them too.
     #[track_caller]
     fn is_refused(&self, words: &[&str]) {
-        let begun = Instant::now();
         let mut command = Host::command(&self.config());
         let host = Process::start("lockstep run", self.with_environment(&mut command));
         let admin = host.find_line(DEADLINE, admin_address).expect("the host listens");
+        let begun = Instant::now();
         let url = format!("http://{admin}/readyz");
         let missing = |text: &str| {
             let text = text.to_lowercase();

@@ -17,6 +17,8 @@ use crate::log::{AppendError, Completer, Receipt};
 
 /// Until a refusal is heard of: a handshake takes no longer.
 const FIRST_IMPRESSION: Duration = Duration::from_secs(1);
+/// A refusal so young, after which no broker answered, still stands.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// Idempotent producers with `acks=all`.
 pub(super) struct Appender {
@@ -65,14 +67,14 @@ impl Appender {
         }
     }
 
-    /// Asks a broker for an answer. Librdkafka tries a refused connection again until the time
+    /// Asks a broker for an answer. librdkafka tries a refused connection again until the time
     /// is over; who waits should hear of the refusal before.
     pub(super) fn ping(&self, timeout: Duration) -> anyhow::Result<()> {
         let begun = Instant::now();
         let ask =
             |timeout| self.producer.client().fetch_metadata(Some(ANY_TOPIC), timeout).map(drop);
         let mut answer = ask(FIRST_IMPRESSION.min(timeout));
-        if answer.is_err() && !self.clients.trouble().refused_since(begun) {
+        if answer.is_err() && !self.clients.trouble().refused_within(FRESH) {
             answer = ask(timeout.saturating_sub(begun.elapsed()));
         }
         answer

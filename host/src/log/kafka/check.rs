@@ -107,7 +107,10 @@ mod tests {
 
     #[test]
     fn properties_that_librdkafka_takes_are_fine() {
-        assert_eq!(check(&[("security.protocol", "sasl_ssl"), ("linger.ms", "3")]), Ok(()));
+        let mechanism = ("sasl.mechanism", "SCRAM-SHA-256");
+        let user = [("sasl.username", "ada"), ("sasl.password", "hunter2")];
+        let all = [&[("security.protocol", "sasl_ssl"), mechanism], &user[..]].concat();
+        assert_eq!(check(&all), Ok(()));
     }
 
     #[test]

@@ -4,10 +4,14 @@
 //! that is refused, a certificate that is missing) aside, once, and repeats it only twice a
 //! minute. Texts come here without secrets.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// In the text of an error: the other side ended TLS and said why. With TLS 1.3 it refuses a
+/// client certificate only after the handshake, which librdkafka takes for a lost connection.
+const TLS_ALERT: &str = "SSL alert number";
 
 /// What went wrong lately with the connections of all clients.
 #[derive(Default)]
@@ -28,7 +32,9 @@ impl Trouble {
                 | RDKafkaErrorCode::SSL
                 | RDKafkaErrorCode::SaslAuthenticationFailed,
             ) => Some(Instant::now()),
-            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve) => None,
+            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve) => {
+                text.contains(TLS_ALERT).then(Instant::now)
+            }
             // A summary, or nothing that concerns a connection.
             _ => return,
         };
@@ -45,8 +51,9 @@ impl Trouble {
         self.0.lock().as_ref().map(|reason| reason.text.clone())
     }
 
-    /// Whether a broker refused a client, or a client a broker, after this moment.
-    pub(super) fn refused_since(&self, moment: Instant) -> bool {
-        self.0.lock().as_ref().is_some_and(|reason| reason.refused.is_some_and(|at| at >= moment))
+    /// Whether a broker refused a client, or a client a broker, that recently.
+    pub(super) fn refused_within(&self, time: Duration) -> bool {
+        let reason = self.0.lock();
+        reason.as_ref().and_then(|reason| reason.refused).is_some_and(|at| at.elapsed() < time)
     }
 }
