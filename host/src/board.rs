@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::event::Position;
+use crate::event::{Position, TopicPartition};
 use crate::handler::Handler;
 use crate::status::{HandlerStatus, WorkerState, WorkerStatus};
 
@@ -93,6 +93,13 @@ impl StatusCell {
     /// Something went wrong that does not end it.
     pub fn failed(&self, reason: String) {
         lock(&self.0).status.last_error = Some(reason);
+    }
+
+    /// The partition is somebody else's now, and so is what it waits for.
+    pub fn lost(&self, partition: &TopicPartition) {
+        let elsewhere =
+            |at: &Position| at.topic != partition.topic || at.partition != partition.partition;
+        lock(&self.0).status.stopped_at.retain(elsewhere);
     }
 
     /// The partition of this event waits for a restart.

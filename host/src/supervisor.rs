@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use tracing::{error, info, warn};
 
 use crate::board::{Board, StatusCell};
@@ -70,9 +70,9 @@ impl Supervisor {
     }
 
     /// Asks the workers to stop and waits until they have left their groups. Calls that are
-    /// still running after half of the time are interrupted. `Err` names the workers that did
-    /// not stop in time.
-    pub fn stop(self, sandbox: &Runtime, deadline: Instant) -> anyhow::Result<()> {
+    /// still running after half of the time are interrupted. A worker that hangs all the same,
+    /// because the log does not answer, is left to the end of the process.
+    pub fn stop(self, sandbox: &Runtime, deadline: Instant) {
         self.stop.request();
         let patience = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
         while self.threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < patience {
@@ -93,10 +93,12 @@ impl Supervisor {
                 late.push(thread.thread().name().unwrap_or_default().replace("watch-", ""));
             }
         }
-        if late.is_empty() {
-            return Ok(());
+        if !late.is_empty() {
+            warn!(
+                "workers {late:?} did not stop in time; nothing of their transactions is visible, \
+                 and the log aborts them"
+            );
         }
-        bail!("workers {late:?} did not stop in time; their transactions are aborted by the log")
     }
 }
 

@@ -82,6 +82,10 @@ impl Running<'_> {
         while !self.worker.stop.requested() {
             self.worker.status.beat();
             let batch = session.poll(MAX_WAIT)?;
+            for partition in batch.lost() {
+                self.failures.forget(partition);
+                self.worker.status.lost(partition);
+            }
             if batch.is_empty() {
                 continue;
             }

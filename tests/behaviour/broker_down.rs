@@ -67,11 +67,18 @@ fn on_kafka_a_host_survives_a_stop_and_a_crash_of_its_broker() {
     let handler = world.deploy(manifest.with("[batch]\nevents = 20"));
     let mut ledger = Ledger::of(&input);
     let host = world.start();
-    for end in [Broker::stop, Broker::kill9] {
+    for crashes in [true, false] {
         let already = world.read(&output).len();
         ledger.produce_to_all(&world, 2, 1_000);
         eventually("the host works", || world.read(&output).len() > already);
-        end(&broker);
+        if crashes {
+            broker.kill9();
+        } else {
+            // A lone broker that is shut down in the middle of a transaction may forget to write
+            // its markers (seen with 4.3.0): the group's offsets then stay undecided for ever.
+            world.settle(&handler);
+            broker.stop();
+        }
         let ready = format!("{}/readyz", host.admin);
         eventually("the host notices", || http::get(&ready).status == 503);
         broker.restart();

@@ -13,12 +13,23 @@ use crate::event::{Consumed, Event, TopicPartition};
 #[derive(Debug, Default)]
 pub struct Batch {
     events: Vec<Consumed>,
+    lost: Vec<TopicPartition>,
 }
 
 impl Batch {
     /// A batch of these events; those of one partition stand in the order of their offsets.
     pub fn new(events: Vec<Consumed>) -> Self {
-        Self { events }
+        Self { events, lost: Vec::new() }
+    }
+
+    /// The same batch, which also says what the group gave to others since the last poll.
+    pub fn with_lost(self, lost: Vec<TopicPartition>) -> Self {
+        Self { lost, ..self }
+    }
+
+    /// The partitions that the group gave to others since the last poll.
+    pub fn lost(&self) -> &[TopicPartition] {
+        &self.lost
     }
 
     /// Whether there is nothing to do.

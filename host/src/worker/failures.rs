@@ -135,6 +135,11 @@ impl Failures {
         }
     }
 
+    /// Another worker has the partition now, and counts anew.
+    pub(super) fn forget(&mut self, partition: &TopicPartition) {
+        self.waiting.remove(partition);
+    }
+
     /// The transaction is not committed: its events come again.
     pub(super) fn rewound(&mut self) {
         self.dead_letters.clear();

@@ -33,6 +33,8 @@ pub(super) struct EmbeddedSession {
     /// Where it reads them, one for each.
     cursors: Vec<Cursor>,
     backlog: Backlog,
+    /// What the group gave to others since the last poll.
+    lost: Vec<TopicPartition>,
     /// The partition that is read first, in turn.
     turn: usize,
 }
@@ -53,6 +55,7 @@ impl EmbeddedSession {
             owned: Vec::new(),
             cursors: Vec::new(),
             backlog: Backlog::default(),
+            lost: Vec::new(),
             turn: 0,
         };
         // At once, so that "latest" is the end as of now.
@@ -81,6 +84,8 @@ impl EmbeddedSession {
             format!("failed to read the offsets of group {:?}", subscription.group)
         })?;
         drop(store);
+        let gone = self.owned.iter().filter(|one| !kept.contains(one));
+        self.lost.extend(gone.map(|one| one.partition.at.clone()));
         self.backlog.forget(|at| !kept.iter().any(|one| one.partition.at == *at));
         self.cursors.retain(|cursor| kept.iter().any(|one| one.partition == cursor.partition));
         self.owned.retain(|one| kept.contains(one));
@@ -198,10 +203,11 @@ impl Session for EmbeddedSession {
                 self.fill()?;
             }
             if !self.backlog.is_empty() {
-                return Ok(self.backlog.take(self.subscription.bounds));
+                let lost = std::mem::take(&mut self.lost);
+                return Ok(self.backlog.take(self.subscription.bounds).with_lost(lost));
             }
             if now >= deadline {
-                return Ok(Batch::default());
+                return Ok(Batch::default().with_lost(std::mem::take(&mut self.lost)));
             }
             let until = self.backlog.next_due().map_or(deadline, |due| due.min(deadline));
             self.shared.signal.wait(seen, until);

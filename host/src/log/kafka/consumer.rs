@@ -40,8 +40,8 @@ pub(super) enum Revoked {
     Nothing,
     /// These partitions.
     Some(HashSet<TopicPartition>),
-    /// All partitions, because the rebalance failed.
-    All,
+    /// Nobody knows which, because the rebalance failed.
+    Unknown,
 }
 
 /// A member of a consumer group.
@@ -214,7 +214,7 @@ impl ConsumerContext for Rebalances {
             }
             Rebalance::Error(error) => {
                 tracing::warn!(%group, %error, "rebalance failed");
-                *lock(&self.revoked) = Revoked::All;
+                *lock(&self.revoked) = Revoked::Unknown;
             }
         }
     }
@@ -255,7 +255,7 @@ impl Revoked {
         match self {
             Self::Nothing => *self = Self::Some(new.collect()),
             Self::Some(known) => known.extend(new),
-            Self::All => {}
+            Self::Unknown => {}
         }
     }
 }

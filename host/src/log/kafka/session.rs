@@ -127,6 +127,7 @@ impl Session for KafkaSession {
             Duration::ZERO
         };
         let bounds = BatchBounds { events: self.limit, bytes: self.bounds.bytes };
+        let mut lost = Vec::new();
         // At least one look, however much is waiting: rebalances run inside the poll.
         loop {
             let polled = self.consumer.poll(wait)?;
@@ -134,8 +135,11 @@ impl Session for KafkaSession {
             // Before the event is kept: it may be from a partition that came back.
             match self.consumer.take_revoked() {
                 Revoked::Nothing => {}
-                Revoked::Some(gone) => self.backlog.forget(|at| gone.contains(at)),
-                Revoked::All => self.backlog.forget(|_| true),
+                Revoked::Some(gone) => {
+                    self.backlog.forget(|at| gone.contains(at));
+                    lost.extend(gone);
+                }
+                Revoked::Unknown => bail!("a rebalance failed"),
             }
             let Polled::Event(event) = polled else { break };
             self.backlog.push(event);
@@ -143,7 +147,7 @@ impl Session for KafkaSession {
                 break;
             }
         }
-        Ok(self.backlog.take(bounds))
+        Ok(self.backlog.take(bounds).with_lost(lost))
     }
 
     fn commit(&mut self, outcome: Outcome) -> anyhow::Result<Commit> {
