@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::process::Command;
 
-use lockstep::event::Event;
+use lockstep::event::{Consumed, Event};
 use lockstep_tests::event::{With, event, texts_by_partition};
 use lockstep_tests::guardian;
+use lockstep_tests::ledger::{BAD, Ledger};
 use lockstep_tests::scenario::Scenario;
 use lockstep_tests::wait::eventually;
 
@@ -37,6 +38,36 @@ fn a_log_says_what_it_refuses(world: Scenario) {
     let large = event(&topic, (0..200_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>());
     assert!(world.log().try_produce(&[(large, None)]).is_err());
     assert_eq!(world.read(&topic), []);
+}
+
+#[test]
+fn the_ledger_sees_what_is_lost_repeated_misplaced_or_out_of_order() {
+    let mut ledger = Ledger::of("in");
+    let mut result = |partition: i32, offset: i64, script: &str| Consumed {
+        event: ledger
+            .enter(partition, script)
+            .header("lockstep-source", format!("in/{partition}/{offset}")),
+        partition: 0,
+        offset,
+    };
+    let good = [result(0, 0, "a"), result(1, 1, "b"), result(0, 2, "c")];
+    let dead = [result(1, 0, BAD)];
+    let at = |event: &Consumed, offset| Consumed { offset, ..event.clone() };
+    let wrong = |outputs: &[Consumed], dead: &[Consumed], what: &str| {
+        let problem = ledger.compare(outputs, dead).err().unwrap_or_default();
+        assert!(problem.contains(what), "{what}: {problem:?}");
+    };
+    assert_eq!(ledger.compare(&good, &dead), Ok(()));
+    wrong(&good[1..], &dead, "lost: {\"0:000000\"}");
+    wrong(&good, &[], "lost: {\"1:000001\"}");
+    let again = [&good[..], &[at(&good[1], 3)]].concat();
+    wrong(&again, &dead, "repeated or never written: [\"1:000000\"]");
+    wrong(&[&good[..], &dead].concat(), &[], "dead letters {}");
+    let turned = [at(&good[0], 2), good[1].clone(), at(&good[2], 0)];
+    wrong(&turned, &dead, "000001 before 000000");
+    let mut elsewhere = good.clone();
+    elsewhere[0].event = elsewhere[0].event.clone().header("lockstep-source", "in/1/0");
+    wrong(&elsewhere, &dead, "in/1/0");
 }
 
 #[test]

@@ -78,26 +78,37 @@ fn on_kafka_partitions_that_wait_for_a_retry_go_to_another_host_and_come_back() 
     waiting.ledger.assert_exactly_once(&waiting.world, &waiting.handler, &waiting.output);
 }
 
-#[test]
-fn on_kafka_partitions_that_have_stopped_are_tried_again_by_their_next_owner() {
+/// All four partitions have stopped, could be handled by now, and two have gone to a new host.
+fn stopped_and_shared(test: &str) -> (Waiting, Host) {
     let stop = "on_failure = \"stop\"\n[retry]\nattempts = 1";
-    let mut waiting = Waiting::new("stopped-moves", stop, 6_000);
+    let waiting = Waiting::new(test, stop, 6_000);
     eventually("all four have stopped", || waiting.stopped_at().len() == 4);
     waiting.assert_all_wait();
     eventually("the time has come", || now_ms() > waiting.until);
-    let Waiting { world, output, first, .. } = &waiting;
-    let second = world.start_as("host-2");
-    Host::wait_until_shared(&[first, &second], 4);
+    let second = waiting.world.start_as("host-2");
+    Host::wait_until_shared(&[&waiting.first, &second], 4);
+    (waiting, second)
+}
+
+#[test]
+fn on_kafka_partitions_that_have_stopped_are_tried_again_by_their_next_owner() {
+    let (mut waiting, _second) = stopped_and_shared("stopped-moves");
     // What has moved is done; what has not goes on waiting for a restart.
-    world.wait_for(output, 8 + 2 * 51);
-    assert_eq!(world.read(output).len(), 8 + 2 * 51);
-    let own = first.partitions();
+    let (two_done, output) = (8 + 2 * 51, &waiting.output);
+    waiting.world.wait_for(output, two_done);
+    assert_eq!(waiting.world.read(output).len(), two_done);
+    assert_eq!(waiting.first.terminate().0, 0, "{}", waiting.first.output());
+    waiting.ledger.assert_exactly_once(&waiting.world, &waiting.handler, &waiting.output);
+}
+
+#[test]
+fn on_kafka_a_host_does_not_report_partitions_that_it_has_no_more_as_stopped() {
+    let (waiting, _second) = stopped_and_shared("stopped-status");
+    let own = waiting.first.partitions();
     eventually_ok("the first host names what it still has", || {
         let stopped = waiting.stopped_at();
         let mine = |place: &String| own.iter().any(|own| place.starts_with(&format!("{own}/")));
         let right = stopped.len() == 2 && stopped.iter().all(mine);
         if right { Ok(()) } else { Err(format!("{stopped:?}, and it has {own:?}")) }
     });
-    assert_eq!(waiting.first.terminate().0, 0, "{}", waiting.first.output());
-    waiting.ledger.assert_exactly_once(&waiting.world, &waiting.handler, &waiting.output);
 }

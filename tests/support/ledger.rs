@@ -51,7 +51,8 @@ impl Ledger {
         }
     }
 
-    fn enter(&mut self, partition: i32, script: &str) -> Event {
+    /// Enters an event that the caller writes, behind the others of its partition.
+    pub fn enter(&mut self, partition: i32, script: &str) -> Event {
         let number = self.written.entry(partition).or_default();
         let id = name(partition, *number);
         *number += 1;
@@ -74,15 +75,22 @@ impl Ledger {
             let lost: Vec<_> = self.ids().filter(|id| !found.contains(id)).collect();
             if lost.is_empty() { Ok((outputs, dead)) } else { Err(format!("lost: {lost:?}")) }
         });
-        let mut once = BTreeSet::new();
-        let all = outputs.iter().chain(&dead).map(id);
-        let repeated: Vec<_> = all.filter(|id| !once.insert(id.clone())).collect();
-        assert!(repeated.is_empty(), "repeated: {repeated:?}");
-        assert_eq!(once.len(), self.ids().count(), "results of what was never written");
+        self.compare(&outputs, &dead).unwrap_or_else(|problem| panic!("{problem}"));
+    }
+
+    /// What is wrong with these results, if anything.
+    pub fn compare(&self, outputs: &[Consumed], dead: &[Consumed]) -> Result<(), String> {
+        let mut left: BTreeSet<_> = self.ids().collect();
+        let all = outputs.iter().chain(dead).map(id);
+        let unexpected: Vec<_> = all.filter(|id| !left.remove(id)).collect();
         let dead_ids: BTreeSet<_> = dead.iter().map(id).collect();
-        assert_eq!(dead_ids, self.bad, "dead letters of the bad ones and of no others");
-        assert_in_order(&outputs);
-        assert_in_order(&dead);
+        if !unexpected.is_empty() || !left.is_empty() {
+            return Err(format!("repeated or never written: {unexpected:?}, lost: {left:?}"));
+        }
+        if dead_ids != self.bad {
+            return Err(format!("dead letters {dead_ids:?}, bad ones {:?}", self.bad));
+        }
+        check_order(outputs).and_then(|()| check_order(dead))
     }
 
     fn ids(&self) -> impl Iterator<Item = String> {
@@ -101,8 +109,7 @@ fn id(event: &Consumed) -> String {
 }
 
 /// The results of one source partition, in one partition, are in the order of their numbers.
-#[track_caller]
-fn assert_in_order(results: &[Consumed]) {
+fn check_order(results: &[Consumed]) -> Result<(), String> {
     let mut last = BTreeMap::new();
     let mut sorted: Vec<_> = results.iter().collect();
     sorted.sort_by_key(|event| (event.partition, event.offset));
@@ -110,9 +117,15 @@ fn assert_in_order(results: &[Consumed]) {
         let id = id(event);
         let (partition, number) = id.split_once(':').unwrap_or_default();
         let source = event.last_header("lockstep-source").unwrap_or_default();
-        assert_eq!(source.rsplit('/').nth(1), Some(partition), "{source}");
+        if source.rsplit('/').nth(1) != Some(partition) {
+            return Err(format!("event {id} says that it came from {source:?}"));
+        }
         let place = (event.partition, partition.to_owned());
-        let before = last.insert(place, number.to_owned());
-        assert!(before.as_deref() < Some(number), "{partition}: {before:?} before {number}");
+        if let Some(before) = last.insert(place, number.to_owned())
+            && *before >= *number
+        {
+            return Err(format!("partition {partition}: {before} before {number}"));
+        }
     }
+    Ok(())
 }
