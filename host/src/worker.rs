@@ -78,7 +78,14 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
+    /// However it ends, the session is closed, so that others get its partitions at once.
     fn work(&mut self, mut session: Box<dyn Session>) -> anyhow::Result<()> {
+        let worked = self.serve(&mut *session);
+        let closed = session.close();
+        worked.and(closed)
+    }
+
+    fn serve(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
         while !self.worker.stop.requested() {
             self.worker.status.beat();
             let batch = session.poll(MAX_WAIT)?;
@@ -97,7 +104,7 @@ impl Running<'_> {
                 return Err(error);
             }
         }
-        session.close()
+        Ok(())
     }
 
     /// Handles the batch event by event until it is done, the interval is over or a stop is

@@ -8,6 +8,7 @@ use lockstep_tests::cli;
 use lockstep_tests::event::event;
 use lockstep_tests::host::Host;
 use lockstep_tests::http;
+use lockstep_tests::ledger::Ledger;
 use lockstep_tests::log::LogKind;
 use lockstep_tests::process::{Process, code};
 use lockstep_tests::scenario::{Manifest, Scenario};
@@ -157,4 +158,31 @@ fn on_kafka_a_wrong_password_is_reported_and_never_shown() {
     let mut list = cli::command(["topic", "list", "--config"]);
     let ran = cli::finish(list.arg(&config).env_remove("KAFKA_PASSWORD"), b"");
     ran.fails(2, &["host-1.toml", "sasl.password", "KAFKA_PASSWORD"]);
+}
+
+#[test]
+fn on_kafka_a_host_survives_a_stop_and_a_crash_of_its_broker() {
+    let broker = Broker::start();
+    let mut world = Scenario::at_broker(&broker.address(), "broker-restart");
+    let (input, output) = (world.topic("in", 2), world.topic("out", 2));
+    let manifest = Manifest::guest("scripted").from(&[&input]).to(&[&output]);
+    let handler = world.deploy(manifest.with("[batch]\nevents = 20"));
+    let mut ledger = Ledger::of(&input);
+    let host = world.start();
+    for crashes in [true, false] {
+        let already = world.read(&output).len();
+        ledger.produce_to_all(&world, 2, 1_000);
+        eventually("the host works", || world.read(&output).len() > already);
+        if crashes {
+            broker.kill9();
+        } else {
+            broker.stop();
+        }
+        let ready = format!("{}/readyz", host.admin);
+        eventually("the host notices", || http::get(&ready).status == 503);
+        broker.restart();
+        host.wait_until_ready();
+    }
+    ledger.produce_to_all(&world, 2, 100);
+    ledger.assert_exactly_once(&world, &handler, &output);
 }

@@ -7,8 +7,9 @@ use lockstep_tests::kafka::record;
 use lockstep_tests::log::LogKind;
 use lockstep_tests::produce_request;
 use lockstep_tests::scenario::{Manifest, Scenario};
-use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -50,6 +51,34 @@ fn on_kafka_events_of_aborted_transactions_are_never_handled() {
     let texts = sorted_texts(&world.read(&output));
     assert_eq!(texts.len(), 60);
     assert!(texts.iter().all(|text| text.starts_with("committed")), "{texts:?}");
+}
+
+/// As a broker leaves them behind that lost the end of a transaction.
+#[test]
+fn on_kafka_a_group_whose_offsets_are_undecided_says_so_and_goes_on_where_they_are_decided() {
+    let mut world = Scenario::new(LogKind::Kafka, "undecided");
+    let (input, output) = (world.topic("in", 1), world.topic("out", 1));
+    let handler = world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]));
+    world.produce(["before", "behind"].map(|text| event(&input, text)));
+    let group: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", world.broker().expect("this is a test on Kafka"))
+        .set("group.id", &handler.group)
+        .create()
+        .expect("the properties are right");
+    let metadata = group.group_metadata().expect("a consumer of a group has metadata");
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(&input, 0, Offset::Offset(1)).expect("an offset");
+    let producer = transactional(&world);
+    producer.begin_transaction().expect("no transaction is open");
+    producer.send_offsets_to_transaction(&offsets, &metadata, TIMEOUT).expect("sent");
+
+    let host = world.start();
+    host.logged(&["WARN", "neither committed nor aborted", &format!("{input}/0"), "find-hanging"]);
+    assert_eq!(world.read(&output), [], "nobody knows yet what was handled");
+    producer.commit_transaction(TIMEOUT).expect("committed");
+    let outputs: Vec<_> = world.wait_for(&output, 1).iter().map(Has::text).collect();
+    world.settle(&handler);
+    assert_eq!(outputs, ["behind"]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod reader;
 mod record;
 mod session;
 mod trouble;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -189,7 +189,9 @@ impl Clients {
         if client.get("socket.timeout.ms").is_none() {
             client.set("socket.timeout.ms", REQUEST_TIMEOUT_MS.to_string());
         }
-        client.set_log_level(RDKafkaLogLevel::Warning);
+        // What the user asks for with "debug" is logged at that level.
+        let debug = self.config.consumer.get("debug").is_some() || self.configures("debug");
+        client.set_log_level(if debug { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Warning });
         client
     }
 }

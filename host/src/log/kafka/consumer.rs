@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rdkafka::client::ClientContext;
@@ -23,6 +23,16 @@ use crate::log::{Start, Subscription};
 
 /// How long the broker may take to answer about offsets.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a group may take to learn its committed offsets before it is looked into. Longer
+/// than the default `transaction.timeout.ms`: a killed host's transaction is decided by then.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// Until it is looked into again.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// How long the look may take: brokers that answer need milliseconds.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What one look at the consumer's queue gave.
 pub(super) enum Polled {
@@ -72,6 +82,7 @@ impl GroupConsumer {
                 group: subscription.group.clone(),
                 start: subscription.start,
                 revoked: Mutex::default(),
+                doubt: Mutex::default(),
             })
             .map_err(|e| clients.error(&e))?;
         let topics: Vec<&str> = subscription.topics.iter().map(|topic| &**topic).collect();
@@ -93,7 +104,10 @@ impl GroupConsumer {
         let mut wait = wait;
         loop {
             match self.consumer.poll(wait) {
-                None => return Ok(Polled::Nothing),
+                None => {
+                    self.look_for_undecided_offsets();
+                    return Ok(Polled::Nothing);
+                }
                 Some(Ok(message)) => {
                     return Ok(Polled::Event(consumed(&message, &mut self.topics)));
                 }
@@ -101,6 +115,35 @@ impl GroupConsumer {
                 Some(Err(error)) => self.judge(&error)?,
             }
             wait = Duration::ZERO;
+        }
+    }
+
+    /// Says so when the group waits for offsets that nobody decides: librdkafka asks for them
+    /// again and again, in silence (KIP-447).
+    fn look_for_undecided_offsets(&self) {
+        let mut doubt = lock(&self.consumer.context().doubt);
+        if doubt.is_none_or(|due| Instant::now() < due) {
+            return;
+        }
+        *doubt = None;
+        let Ok(assigned) = self.consumer.assignment() else { return };
+        let Some(topic) = assigned.elements().first().map(|at| at.topic().to_owned()) else {
+            return;
+        };
+        let partitions = names(&assigned);
+        if self.consumer.committed_offsets(assigned, LOOK).is_ok() {
+            return;
+        }
+        *doubt = Some(Instant::now() + REMINDER);
+        // Whether it is only that no broker answers.
+        if self.consumer.fetch_metadata(Some(&topic), LOOK).is_ok() {
+            tracing::warn!(
+                group = %self.group, %partitions,
+                "the brokers do not say where the group is: a transaction that holds its offsets \
+                 is neither committed nor aborted. They abort it when its timeout is over; if this \
+                 message keeps coming, they have lost it (KAFKA-20734), and `kafka-transactions.sh \
+                 find-hanging` finds it and `abort` ends it"
+            );
         }
     }
 
@@ -183,6 +226,8 @@ struct Rebalances {
     group: String,
     start: Start,
     revoked: Mutex<Revoked>,
+    /// When to find out whether the committed offsets of what was assigned could be read.
+    doubt: Mutex<Option<Instant>>,
 }
 
 impl ClientContext for Rebalances {
@@ -206,6 +251,7 @@ impl ConsumerContext for Rebalances {
             }
             Rebalance::Assign(partitions) => {
                 tracing::info!(%group, partitions = %names(partitions), "partitions assigned");
+                *lock(&self.doubt) = Some(Instant::now() + PATIENCE);
                 if self.start == Start::Latest
                     && let Err(error) = remember_ends(consumer, partitions)
                 {

@@ -1,7 +1,8 @@
 //! One transactional producer: begins lazily, writes, adds offsets, commits or aborts.
 //!
-//! Knows nothing of handlers or of what the events mean. The waits are bounded: what does not
-//! end in time is an unknown outcome, and the producer is not used again.
+//! Knows nothing of handlers or of what the events mean. The waits are bounded, also those that
+//! librdkafka does not bound: what does not end in time is an unknown outcome, and the producer
+//! is not used again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
@@ -19,12 +20,17 @@ use rdkafka::producer::{NoCustomPartitioner, Producer, ProducerContext, Threaded
 use super::client::{Clients, Redacting};
 use super::error::{Class, class, fenced, refuses_record};
 use super::record::record;
+use super::watched::Watched;
 use crate::log::Produced;
 
 /// One blocking call to librdkafka; retriable ones are repeated until [`CALL_LIMIT`].
 const CALL: Duration = Duration::from_secs(5);
 /// After this a call that was repeated counts as hanging.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
+/// After this a single call hangs: its own timeout did not end it.
+const HANGS: Duration = Duration::from_secs(10);
+/// A call that takes longer has met a broker that is slow, or away.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Why a transaction was not committed.
 pub(super) enum Failed {
@@ -42,7 +48,9 @@ pub(super) enum Failed {
 pub(super) struct TransactionalProducer {
     clients: Arc<Clients>,
     id: String,
-    producer: ThreadedProducer<Deliveries>,
+    config: ClientConfig,
+    producer: Watched<ThreadedProducer<Deliveries>>,
+    shaken: bool,
 }
 
 impl TransactionalProducer {
@@ -57,42 +65,70 @@ impl TransactionalProducer {
         if let Some(size) = clients.batch_size(outputs.iter().map(|topic| &**topic)) {
             config.set("batch.size", size.to_string());
         }
+        Self::start(clients, id, config)
+    }
+
+    fn start(clients: &Arc<Clients>, id: String, config: ClientConfig) -> anyhow::Result<Self> {
         let producer = config
             .create_with_context(Deliveries::new(clients.context()))
             .map_err(|e| clients.error(&e))?;
-        let this = Self { clients: Arc::clone(clients), id, producer };
-        this.producer
-            .init_transactions(CALL)
-            .map_err(|e| this.explain(&e))
-            .with_context(|| format!("failed to initialise transactional id {:?}", this.id))?;
+        let producer = Watched::new("kafka-transactions", producer)?;
+        let mut this = Self { clients: Arc::clone(clients), id, config, producer, shaken: false };
+        let initialised = this.producer.call(HANGS, |producer| producer.init_transactions(CALL));
+        match initialised {
+            Some(result) => result.map_err(|error| this.explain(&error)),
+            None => Err(hangs("init transactions")),
+        }
+        .with_context(|| format!("failed to initialise transactional id {:?}", this.id))?;
         Ok(this)
+    }
+
+    /// Whether a call took so long that its producer should be replaced before it is used again.
+    ///
+    /// librdkafka asks again over a new connection when one broke or was too slow. A request
+    /// that is still on the old one could end a later transaction of the same epoch (KIP-890),
+    /// and what the producer knows of coordinators may be out of date (librdkafka #5511).
+    pub(super) fn shaken(&self) -> bool {
+        self.shaken
+    }
+
+    /// Replaces the producer by one of the same id and of a new epoch, which fences this one.
+    pub(super) fn replace(&mut self) -> anyhow::Result<()> {
+        *self = Self::start(&self.clients, self.id.clone(), self.config.clone())?;
+        tracing::debug!(id = self.id, "transactional producer replaced");
+        Ok(())
     }
 
     /// Writes the records and the offsets in one transaction.
     pub(super) fn transact(
-        &self,
+        &mut self,
         produced: &[Produced],
-        offsets: &TopicPartitionList,
-        group: &ConsumerGroupMetadata,
+        offsets: TopicPartitionList,
+        group: ConsumerGroupMetadata,
     ) -> Result<(), Failed> {
-        self.producer.context().clear();
-        self.producer.begin_transaction().map_err(|e| self.failed(&e, "begin"))?;
+        let producer = self.producer.client();
+        producer.context().clear();
+        producer.begin_transaction().map_err(|e| self.failed(&e, "begin"))?;
         for item in produced {
             self.send(item)?;
         }
-        let sent = self.repeat("send offsets", || {
-            self.producer.send_offsets_to_transaction(offsets, group, CALL)
+        let to = Arc::new((offsets, group));
+        let sent = self.repeat("send offsets", move |producer| {
+            producer.send_offsets_to_transaction(&to.0, &to.1, CALL)
         });
+        if let Err(Failed::Fatal(_)) = &sent {
+            return sent;
+        }
         let drained = self.drain();
         self.refused()?;
         sent?;
         drained?;
-        self.repeat("commit", || self.producer.commit_transaction(CALL))
+        self.repeat("commit", |producer| producer.commit_transaction(CALL))
     }
 
     /// Ends the open transaction without a trace. `Err` means that the producer is finished.
-    pub(super) fn abort(&self) -> anyhow::Result<()> {
-        match self.repeat("abort", || self.producer.abort_transaction(CALL)) {
+    pub(super) fn abort(&mut self) -> anyhow::Result<()> {
+        match self.repeat("abort", |producer| producer.abort_transaction(CALL)) {
             Ok(()) => Ok(()),
             Err(Failed::Abort(reason) | Failed::Unopened(reason) | Failed::Refused(_, reason)) => {
                 bail!("failed to abort the transaction of {:?}: {reason}", self.id)
@@ -106,7 +142,7 @@ impl TransactionalProducer {
         let begun = Instant::now();
         let mut next = record(&item.event, item.input);
         loop {
-            match self.producer.send(next) {
+            match self.producer.client().send(next) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if begun.elapsed() < CALL_LIMIT =>
@@ -136,17 +172,18 @@ impl TransactionalProducer {
     /// `commit_transaction` would take at least 100 ms.
     fn drain(&self) -> Result<(), Failed> {
         let begun = Instant::now();
-        while self.producer.in_flight_count() > 0 {
+        let producer = self.producer.client();
+        while producer.in_flight_count() > 0 {
             if begun.elapsed() > CALL_LIMIT {
                 return Err(Failed::Fatal(anyhow::anyhow!(
                     "{} records were not acknowledged within {CALL_LIMIT:?}",
-                    self.producer.in_flight_count()
+                    producer.in_flight_count()
                 )));
             }
             let pause = if begun.elapsed() < Duration::from_millis(2) { 50 } else { 200 };
             std::thread::sleep(Duration::from_micros(pause));
         }
-        match self.producer.context().cause() {
+        match producer.context().cause() {
             Some(code) => Err(Failed::Abort(format!("a record was not written: {code}"))),
             None => Ok(()),
         }
@@ -154,7 +191,7 @@ impl TransactionalProducer {
 
     /// The inputs whose records the broker refused, if any.
     fn refused(&self) -> Result<(), Failed> {
-        let (inputs, code) = self.producer.context().refused();
+        let (inputs, code) = self.producer.client().context().refused();
         match code {
             Some(code) => Err(Failed::Refused(inputs, code.to_string())),
             None => Ok(()),
@@ -162,14 +199,23 @@ impl TransactionalProducer {
     }
 
     /// Makes a call that librdkafka lets us repeat with the same arguments.
-    fn repeat(&self, what: &str, call: impl Fn() -> KafkaResult<()>) -> Result<(), Failed> {
+    fn repeat(
+        &mut self,
+        what: &str,
+        call: impl Fn(&ThreadedProducer<Deliveries>) -> KafkaResult<()> + Clone + Send + 'static,
+    ) -> Result<(), Failed> {
         let begun = Instant::now();
-        loop {
-            let Err(error) = call() else { return Ok(()) };
-            if class(&error) != Class::Retry || begun.elapsed() > CALL_LIMIT {
-                return Err(self.failed(&error, what));
+        let result = loop {
+            let Some(result) = self.producer.call(HANGS, call.clone()) else {
+                return Err(Failed::Fatal(hangs(what)));
+            };
+            match result {
+                Err(error) if class(&error) == Class::Retry && begun.elapsed() < CALL_LIMIT => {}
+                result => break result,
             }
-        }
+        };
+        self.shaken |= begun.elapsed() > SLOW;
+        result.map_err(|error| self.failed(&error, what))
     }
 
     fn failed(&self, error: &KafkaError, what: &str) -> Failed {
@@ -198,6 +244,10 @@ impl TransactionalProducer {
     fn text(&self, error: &KafkaError) -> String {
         self.clients.error(error).to_string()
     }
+}
+
+fn hangs(what: &str) -> anyhow::Error {
+    anyhow::anyhow!("failed to {what}: librdkafka did not come back within {HANGS:?}")
 }
 
 /// Collects failed deliveries. With `delivery.report.only.error` there are no others.

@@ -14,6 +14,7 @@ use super::Identity;
 use super::client::Clients;
 use super::consumer::{GroupConsumer, Polled, Revoked, list};
 use super::producer::{Failed, TransactionalProducer};
+use super::watched::drop_within;
 use crate::event::TopicPartition;
 use crate::log::backlog::Backlog;
 use crate::log::{Batch, BatchBounds, Commit, Decision, Outcome, Session, Subscription};
@@ -34,6 +35,9 @@ pub(super) struct KafkaSession {
 
 /// After so many the session is given up: a new one begins from the committed offsets.
 const MAX_ABANDONED: u32 = 20;
+
+/// How long leaving the group may take; without a broker it would take for ever.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 impl KafkaSession {
     /// Has both producers decide what was left open, and only then joins the group: the offsets
@@ -74,9 +78,14 @@ impl KafkaSession {
         if self.consumer.lost() {
             return Err(Failed::Unopened("the partitions were lost".to_owned()));
         }
-        let producer = &self.producers[self.turn];
+        if self.producers.iter().any(TransactionalProducer::shaken) {
+            for producer in &mut self.producers {
+                producer.replace().map_err(Failed::Fatal)?;
+            }
+        }
+        let producer = &mut self.producers[self.turn];
         self.turn = 1 - self.turn;
-        let result = producer.transact(&decision.produced, &offsets, &group);
+        let result = producer.transact(&decision.produced, offsets, group);
         if let Err(Failed::Abort(_) | Failed::Refused(..)) = &result {
             producer.abort().map_err(Failed::Fatal)?;
         }
@@ -177,9 +186,13 @@ impl Session for KafkaSession {
     }
 
     fn close(self: Box<Self>) -> anyhow::Result<()> {
-        // Dropping the consumer closes it, which leaves the group; it may take until the broker
-        // answers, so the supervisor watches the thread that calls this.
-        drop(self);
+        // Dropping the consumer closes it, which leaves the group.
+        if !drop_within(CLOSE_LIMIT, self) {
+            tracing::warn!(
+                "the consumer could not leave its group within {CLOSE_LIMIT:?}; the broker takes \
+                 its partitions when its session times out"
+            );
+        }
         Ok(())
     }
 }
