@@ -64,7 +64,7 @@ impl Watcher {
         let system = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.map_or(true, |event| event.need_rescan() || is_change(event.kind)) {
                 // Nobody listens when the watcher is being dropped.
-                drop(sender.send(()));
+                let _ = sender.send(());
             }
         })
         .context("failed to ask the operating system for changes of files")?;
