@@ -213,6 +213,7 @@ mod tests {
             config: BTreeMap::new(),
             topics,
             build_command: String::new(),
+            test_skip: Vec::new(),
         }
     }
 
