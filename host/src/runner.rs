@@ -15,6 +15,7 @@ mod place;
 mod play;
 mod pool;
 mod properties;
+mod record;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-pub use shown::input_json;
+pub use record::record;
 
 use crate::handler::{Handler, Instances};
 use crate::property::Property;
@@ -244,5 +245,23 @@ fn run_property(
 }
 
 fn result(name: String, kind: Kind, outcome: Outcome, cost: Cost) -> CaseResult {
+    let outcome = match outcome {
+        Outcome::Failed(reason) => Outcome::Failed(harmless(&reason)),
+        outcome => outcome,
+    };
     CaseResult { name, kind, outcome, time: cost.time, memory: cost.memory }
+}
+
+/// A text that may hold what a handler said, without what would steer a terminal.
+fn harmless(text: &str) -> String {
+    let reorders = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut harmless = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => harmless.push(c),
+            c if c.is_control() || reorders(c) => harmless.extend(c.escape_default()),
+            c => harmless.push(c),
+        }
+    }
+    harmless
 }

@@ -1,12 +1,14 @@
 //! Waits until files change.
 //!
 //! The operating system only gives the alarm; what has changed is found by looking at the files:
-//! those that are new, gone, or have another size or time of modification. So reading is no
-//! change, a burst of writes is one, and an alarm that comes late or twice does no harm. Folders
-//! that are ignored are not entered and cost nothing. Knows nothing of handlers or builds.
+//! those that are new, gone, or have another content. So reading is no change, nor is a build that
+//! writes what was there before, a burst of writes is one change, and an alarm that comes late or
+//! twice does no harm. Folders that are ignored are not entered and cost nothing. Knows nothing of
+//! handlers or builds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,9 @@ use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as
 const QUIET: Duration = Duration::from_millis(50);
 /// A change is reported after this, however much goes on.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Files up to this size are read, to see whether they are the same as before.
+const READ_BYTES: u64 = 4 << 20;
 
 /// Folders that builds, package managers and Lockstep itself write to.
 const GENERATED: &[&str] =
@@ -38,11 +43,13 @@ pub struct Watcher {
     alarms: Receiver<()>,
 }
 
-/// What tells one content of a file from another without reading it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What tells one content of a file from another.
+#[derive(Clone, Copy)]
 struct Stamp {
     modified: Option<SystemTime>,
     bytes: u64,
+    /// Of what is in it; `None` for a file that takes too long to read.
+    digest: Option<u64>,
 }
 
 /// What tells a folder from another one in its place.
@@ -115,7 +122,10 @@ impl Watcher {
         let Seen { files, folders, .. } = seen;
         let before = std::mem::replace(&mut self.files, files);
         self.folders.retain(|folder, _| folders.contains(folder));
-        let differs = |path: &&PathBuf| before.get(*path) != self.files.get(*path);
+        let differs = |path: &&PathBuf| match (before.get(*path), self.files.get(*path)) {
+            (Some(before), Some(now)) => before.differs(now),
+            _ => true,
+        };
         let all: BTreeSet<&PathBuf> = before.keys().chain(self.files.keys()).collect();
         Ok(all.into_iter().filter(differs).cloned().collect())
     }
@@ -150,11 +160,22 @@ impl Seen<'_> {
         match fs::metadata(root) {
             Ok(metadata) if metadata.is_dir() => self.folder(root, &metadata),
             Ok(metadata) => {
-                self.files.insert(root.to_owned(), Stamp::of(&metadata));
+                self.file(root, &metadata);
                 self.holder(root)
             }
             Err(_) => self.holder(root),
         }
+    }
+
+    /// Reads a file, unless it is plain that it is the same as before.
+    fn file(&mut self, path: &Path, metadata: &Metadata) {
+        let (modified, bytes) = (metadata.modified().ok(), metadata.len());
+        let before = self.watcher.files.get(path);
+        let digest = match before.filter(|b| b.modified == modified && b.bytes == bytes) {
+            Some(before) => before.digest,
+            None => digest(path, bytes),
+        };
+        self.files.insert(path.to_owned(), Stamp { modified, bytes, digest });
     }
 
     /// The nearest folder above that exists: where the alarm is given when a file is replaced, or
@@ -189,7 +210,7 @@ impl Seen<'_> {
             if kind.is_dir() {
                 self.folder(&path, &metadata)?;
             } else if metadata.is_file() {
-                self.files.insert(path, Stamp::of(&metadata));
+                self.file(&path, &metadata);
             }
         }
         Ok(())
@@ -197,9 +218,20 @@ impl Seen<'_> {
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self { modified: metadata.modified().ok(), bytes: metadata.len() }
+    fn differs(&self, now: &Self) -> bool {
+        match (self.digest, now.digest) {
+            (Some(before), Some(now)) => before != now,
+            _ => self.modified != now.modified || self.bytes != now.bytes,
+        }
     }
+}
+
+/// What a file of bearable size holds.
+fn digest(path: &Path, bytes: u64) -> Option<u64> {
+    let content = (bytes <= READ_BYTES).then(|| fs::read(path).ok())??;
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&content);
+    Some(hasher.finish())
 }
 
 /// `None` for what has just been removed, or may not be read.
@@ -300,6 +332,16 @@ mod tests {
             scratch.write("a", content);
             assert_eq!(scratch.changed(&mut watcher, SOON), ["a"]);
         }
+    }
+
+    #[test]
+    fn writing_what_was_there_before_is_no_change() {
+        let scratch = Scratch::with(&["a"]);
+        let mut watcher = scratch.watch(&[""]);
+        scratch.write("a", "old");
+        assert_eq!(scratch.changed(&mut watcher, NEVER), [""; 0]);
+        scratch.write("a", "new");
+        assert_eq!(scratch.changed(&mut watcher, SOON), ["a"]);
     }
 
     #[test]

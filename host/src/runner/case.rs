@@ -70,7 +70,8 @@ pub(super) fn load_all(handler: &Handler, folder: &Path) -> Read<Vec<Case>> {
     folders.into_iter().map(|folder| load(handler, folder)).collect()
 }
 
-fn load(handler: &Handler, folder: PathBuf) -> Read<Case> {
+/// The case in this folder.
+pub(super) fn load(handler: &Handler, folder: PathBuf) -> Read<Case> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = folder.join(IN);
     if !file.is_file() {

@@ -141,7 +141,7 @@ impl Shown {
 }
 
 /// The text of an `in.json` with this one event.
-pub fn input_json(input: &Consumed) -> String {
+pub(super) fn input_json(input: &Consumed) -> String {
     pretty(&Shown::input(input)) + "\n"
 }
 
