@@ -117,7 +117,8 @@ impl Report {
         let mut text = String::new();
         for result in &self.results {
             if let Outcome::Failed(reason) = &result.outcome {
-                text += &format!("{}/{}\n", self.handler, result.name);
+                let gap = if text.is_empty() { "" } else { "\n" };
+                text += &format!("{gap}{}/{}\n", self.handler, result.name);
                 reason
                     .lines()
                     .for_each(|line| text += &format!("{}\n", format!("  {line}").trim_end()));

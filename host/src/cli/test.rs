@@ -97,6 +97,9 @@ pub(super) struct TestArgs {
     log: LogSelection,
 }
 
+/// Instances that are made at once where each event gets its own: what a manifest allows too.
+const MOST_INSTANCES: u32 = 64;
+
 /// What came of the tests of one handler.
 struct Tested {
     folder: PathBuf,
@@ -135,6 +138,9 @@ fn round(args: &TestArgs, runtime: &Runtime, found: &[Found]) -> anyhow::Result<
         let one = Tested { folder: one.folder.clone(), report };
         if args.output == OutputFormat::Text {
             show(&text::handler(&one, &text::Style::of_stdout()))?;
+            if args.filter.is_none() {
+                show(&text::first_steps(&one).unwrap_or_default())?;
+            }
         }
         tested.push(one);
     }
@@ -183,7 +189,8 @@ fn program(args: &TestArgs, runtime: &Runtime, handler: &Handler) -> anyhow::Res
     if handler.instances == Instances::PerEvent {
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = args.jobs.map_or_else(processors, usize::from);
-        handler.workers = handler.workers.max(u32::try_from(jobs).unwrap_or(u32::MAX));
+        let jobs = u32::try_from(jobs).unwrap_or(MOST_INSTANCES).min(MOST_INSTANCES);
+        handler.workers = handler.workers.max(jobs);
     }
     let _progress = Progress::start(format!("compiling {}", handler.name));
     let name = handler.name.clone();

@@ -82,15 +82,22 @@ pub(super) fn handler(Tested { folder, report }: &Tested, style: &Style) -> Stri
     for result in &report.results {
         text += &line(result, width, style);
     }
-    if !report.results.iter().any(|result| result.kind == Kind::Case) {
-        let place = folder.join("cases/first/in.json");
-        text += &format!(
-            "  no cases were run; a first one is an event in {}: {{\"value\": {{\"json\": {{}}}}}}, \
-             and `lockstep test --bless`\n",
-            place.display()
-        );
-    }
     text + "\n"
+}
+
+/// How to begin, for the author of a handler without cases.
+pub(super) fn first_steps(Tested { folder, report }: &Tested) -> Option<String> {
+    let any = report.results.iter().any(|result| result.kind == Kind::Case);
+    let file = folder.join("cases/first/in.json");
+    (!any).then(|| {
+        format!(
+            "{} has no cases yet. For a first one, write an event into {}, for example\n\n  \
+             {{ \"key\": \"k\", \"value\": {{ \"json\": {{ \"id\": 1 }} }} }}\n\nand have \
+             `lockstep test --bless` write down what the handler makes of it.\n\n",
+            report.handler,
+            file.display()
+        )
+    })
 }
 
 fn line(result: &CaseResult, width: usize, style: &Style) -> String {
