@@ -5,6 +5,7 @@
 //! kept behind the seams they call.
 
 mod arguments;
+mod building;
 mod check;
 mod completions;
 mod consume;
@@ -25,6 +26,7 @@ mod selection;
 mod shell;
 mod stdout;
 mod table;
+mod test;
 mod topic;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -74,6 +76,7 @@ enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Dev(dev::DevArgs),
+    Test(test::TestArgs),
     #[command(subcommand)]
     Topic(topic::TopicCommand),
     Produce(produce::ProduceArgs),
@@ -105,6 +108,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Dev(args)) => dev::dev(&args),
+        Some(Command::Test(args)) => test::test(&args),
         Some(Command::Topic(command)) => topic::run(&command),
         Some(Command::Produce(args)) => produce::produce(args),
         Some(Command::Consume(args)) => consume::consume(&args),

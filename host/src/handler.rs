@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::event::{Consumed, Event, Header};
 use crate::log::{BatchBounds, Start};
+use crate::property::Property;
 use crate::retry::RetryPolicy;
 use crate::topic::TopicSpec;
 
@@ -67,6 +68,8 @@ pub struct Handler {
     pub topics: Vec<TopicSpec>,
     /// The command that builds the component.
     pub build_command: String,
+    /// The properties that do not hold for it, and are not tested.
+    pub test_skip: Vec<Property>,
 }
 
 /// How long an instance lives.

@@ -13,6 +13,7 @@ mod fault;
 mod host;
 mod inspection;
 mod instance;
+mod kept_lines;
 mod limiter;
 mod log_lines;
 mod output;
@@ -28,6 +29,7 @@ use anyhow::Context;
 
 pub use inspection::{Inspection, World};
 pub use instance::Instance;
+pub use kept_lines::KeptLines;
 pub use program::Program;
 
 use crate::handler::Handler;

@@ -15,6 +15,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("wasmtime_wasi", &["wasm"]),
     ("axum", &["http", "ingest", "admin", "health", "problem", "server"]),
     ("clap", &["cli"]),
+    ("notify", &["watch"]),
+    ("quick_junit", &["cli"]),
+    ("regex_lite", &["runner"]),
+    ("similar", &["runner"]),
 ];
 
 /// A part of the host, and the parts that it must not know: dependencies point one way.
@@ -22,6 +26,12 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("event", ALL),
     ("topic", ALL),
     ("retry", ALL),
+    ("property", ALL),
+    ("watch", ALL),
+    (
+        "runner",
+        &["cli", "server", "supervisor", "worker", "log", "deployment", "ingest", "admin", "http"],
+    ),
     ("log", &["cli", "server", "supervisor", "worker", "wasm", "deployment", "ingest", "admin"]),
     ("wasm", &["cli", "server", "supervisor", "worker", "deployment", "ingest", "admin", "config"]),
     (
@@ -44,6 +54,7 @@ const ALL: &[&str] = &[
     "server",
     "supervisor",
     "worker",
+    "runner",
     "wasm",
     "deployment",
     "ingest",

@@ -31,6 +31,7 @@ macro_rules! on_both_logs {
 mod architecture;
 mod broker_down;
 mod bytes;
+mod cases;
 mod command_line;
 mod configuration;
 mod crashes;

@@ -17,6 +17,7 @@ use crate::config::topics::{self, Name, TopicToml};
 use crate::config::{ConfigError, MANIFEST};
 use crate::handler::{Handler, Instances, Limits, OnFailure};
 use crate::log::{BatchBounds, Start};
+use crate::property::Property;
 use crate::retry::RetryPolicy;
 
 const EXAMPLES: Examples = &[
@@ -24,6 +25,7 @@ const EXAMPLES: Examples = &[
     ("component", "component = \"target/wasm32-wasip2/release/weather.wasm\""),
     ("from", "from = [\"orders\"]"),
     ("to", "to = [\"invoices\"]"),
+    ("skip", "skip = [\"deterministic\"]"),
     ("topics", "[[topics]] with the line name = \"orders\" below it"),
 ];
 
@@ -60,6 +62,8 @@ struct ManifestToml {
     config: BTreeMap<String, Checked<Text>>,
     #[serde(default)]
     build: BuildToml,
+    #[serde(default)]
+    test: TestToml,
     #[serde(default)]
     topics: Vec<TopicToml>,
 }
@@ -100,6 +104,29 @@ struct BatchToml {
 #[serde(default, deny_unknown_fields)]
 struct BuildToml {
     command: Checked<Command>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct TestToml {
+    skip: Vec<OneOf<Property>>,
+}
+
+impl Choices for Property {
+    const WORDS: &'static [(&'static str, Self)] = &words();
+    /// Never used: in a list nothing is left out.
+    const DEFAULT: Self = Self::Deterministic;
+}
+
+/// The names of the properties, as the words of a [`OneOf`].
+const fn words() -> [(&'static str, Property); Property::ALL.len()] {
+    let mut words = [("", Property::Deterministic); Property::ALL.len()];
+    let mut index = 0;
+    while index < words.len() {
+        words[index] = (Property::ALL[index].as_str(), Property::ALL[index]);
+        index += 1;
+    }
+    words
 }
 
 impl Choices for Start {
@@ -165,6 +192,7 @@ fn handler(file: &Path, toml: ManifestToml) -> Result<Handler, ConfigError> {
         config: toml.config.into_iter().map(|(key, value)| (key, value.0)).collect(),
         topics: topics::specs(file, toml.topics)?,
         build_command: toml.build.command.0,
+        test_skip: toml.test.skip.into_iter().map(|property| property.0).collect(),
         name,
     })
 }

@@ -8,6 +8,7 @@ use crate::config::testing::KeyTable;
 use crate::config::{ConfigError, MANIFEST};
 use crate::handler::{Instances, OnFailure};
 use crate::log::Start;
+use crate::property::Property;
 
 const VALID: &str = r#"
 name = "weather"
@@ -51,6 +52,9 @@ api_token = "x"
 
 [build]
 command = "make"
+
+[test]
+skip = ["tombstone", "random-bytes"]
 
 [[topics]]
 name = "source-topic"
@@ -111,6 +115,8 @@ fn every_broken_key_is_named_with_its_fix() {
             ("config.unit", "with the quotes", r#" 3 | true "#),
             ("config.api_token", "with the quotes", r#" 3 | true "#),
             ("build.command", "cargo build", r#" 3 | "" | " " "#),
+            ("test.skip[0]", "\"deterministic\"", r#" 3 | "" | "tombstones" "#),
+            ("test.skip[1]", "\"deterministic\"", r#" true | "Random-Bytes" "#),
             ("topics[0].name", "\"orders\"", r#" 3 | "" | "a b" | "_lockstep.x" "#),
             ("topics[0].partitions", "example 3", r#" "x" | 0 | 10001 "#),
             ("topics[0].replication_factor", "example 1", r#" "x" | 0 | -1 "#),
@@ -138,6 +144,7 @@ fn a_complete_manifest_becomes_what_it_says() {
     assert_eq!((handler.retry.multiplier, handler.retry.jitter), (3.0, 0.25));
     assert_eq!((handler.limits.stack, handler.limits.log_line_bytes), (1 << 20, 1024));
     assert_eq!(handler.config["unit"], "fahrenheit");
+    assert_eq!(handler.test_skip, [Property::Tombstone, Property::RandomBytes]);
     assert_eq!(handler.topics[0].settings["retention.ms"], "604800000");
     assert!(handler.component.ends_with("target/weather.wasm") && handler.component.is_absolute());
 }
@@ -161,6 +168,7 @@ fn a_minimal_manifest_has_the_documented_defaults() {
     assert_eq!(limits.log_lines_per_second, 100);
     assert_eq!((handler.batch.events, handler.batch.bytes), (10_000, 8 << 20));
     assert_eq!(handler.interval, Duration::from_millis(100));
+    assert!(handler.test_skip.is_empty());
     assert_eq!(handler.build_command, "cargo build --release --target wasm32-wasip2");
 }
 
@@ -181,6 +189,15 @@ fn checks_that_need_more_than_one_key() {
     assert_eq!(default.key, "dead_letter_topic");
     let empty = error("name = \"a\"\ncomponent = \"a.wasm\"\nfrom = []");
     assert_eq!(empty.key, "from");
+}
+
+#[test]
+fn an_unknown_property_is_answered_with_all_of_them() {
+    let error = error(&format!("{MINIMAL}[test]\nskip = [\"null-keys\"]"));
+    assert_eq!(error.key, "test.skip[0]");
+    for property in Property::ALL {
+        assert!(error.problem.contains(&format!("{:?}", property.as_str())), "{error}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use anyhow::bail;
 
 use super::bindings::{event_handler, fallible_event_handler, types};
 use super::fault;
+use super::log_lines::LogLines;
 use super::program::{Live, Parts};
 use crate::event::{Consumed, Header};
 use crate::handler::{Failure, FailureKind, Instances, Output};
@@ -16,10 +17,14 @@ use crate::handler::{Failure, FailureKind, Instances, Output};
 /// An instance of a handler's component, for one worker.
 pub struct Instance {
     parts: Arc<Parts>,
+    /// Where its guests' lines go.
+    log: Arc<LogLines>,
     /// `None` after a fault, and between events that each get their own.
     live: Option<Live>,
     /// Kept for its allocation; empty between calls.
     headers: Vec<types::HeaderParam<'static>>,
+    /// The linear memory that the last call left behind.
+    memory: usize,
 }
 
 /// The function to call.
@@ -29,8 +34,9 @@ pub(super) enum Guest {
 }
 
 impl Instance {
-    pub(super) fn new(parts: Arc<Parts>, live: Live) -> Self {
-        Self { parts, live: Some(live), headers: Vec::new() }
+    pub(super) fn new(parts: Arc<Parts>, log: Arc<LogLines>, live: Live) -> Self {
+        let memory = live.memory();
+        Self { parts, log, live: Some(live), headers: Vec::new(), memory }
     }
 
     /// Calls the handler with one event. The thread must have [`super::native_stack`] bytes of
@@ -41,11 +47,12 @@ impl Instance {
     pub fn handle(&mut self, input: &Consumed) -> anyhow::Result<Result<Vec<Output>, Failure>> {
         let live = match &mut self.live {
             Some(live) => live,
-            none => none.insert(self.parts.start()?),
+            none => none.insert(self.parts.start(&self.log)?),
         };
         let (headers, result) =
             call(&self.parts, live, recycle(std::mem::take(&mut self.headers)), input);
         self.headers = recycle(headers);
+        self.memory = live.memory();
         let faulted = result.as_ref().is_err_and(|failure| failure.kind.is_fault());
         if faulted || self.parts.handler.instances == Instances::PerEvent {
             self.live = None;
@@ -54,6 +61,12 @@ impl Instance {
             bail!("the call was interrupted, because the host stops");
         }
         Ok(result)
+    }
+
+    /// The linear memory, in bytes, that the instance had at the end of the last call, also when
+    /// the call has cost it. Memory only grows, so within a call there was never more.
+    pub fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Drops the instance's state; the next call gets a fresh instance.

@@ -60,6 +60,11 @@ impl Limiter {
             instances: limits.instances,
         }
     }
+
+    /// The bytes of all memories.
+    pub(super) fn memory(&self) -> usize {
+        self.memory.sum
+    }
 }
 
 impl Tally {

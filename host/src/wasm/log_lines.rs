@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::kept_lines::KeptLines;
 use crate::handler::Handler;
 
 /// The time in which `limits.log_lines_per_second` lines are written.
@@ -22,6 +23,8 @@ pub(super) struct LogLines {
     handler: String,
     line_bytes: usize,
     budget: Mutex<Budget>,
+    /// Where lines go instead of the host's log.
+    kept: Option<KeptLines>,
 }
 
 /// How many lines this second may still have.
@@ -44,7 +47,15 @@ impl LogLines {
                 written: 0,
                 dropped: 0,
             }),
+            kept: None,
         }
+    }
+
+    /// The same, with all lines kept and none logged.
+    pub(super) fn keeping(handler: &Handler, kept: &KeptLines) -> Self {
+        let mut lines = Self::new(handler);
+        lines.kept = Some(kept.clone());
+        lines
     }
 
     /// The length at which lines are cut, in bytes.
@@ -54,6 +65,9 @@ impl LogLines {
 
     /// Writes a line, unless this second has had its share.
     pub(super) fn write(&self, stream: Stream, line: &str) {
+        if let Some(kept) = &self.kept {
+            return kept.push(line);
+        }
         let (admitted, dropped) =
             self.budget.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
         self.report(dropped);

@@ -12,6 +12,7 @@ use wasmtime_wasi_config::WasiConfigVariables;
 use super::bindings::{event_handler, fallible_event_handler};
 use super::engine::Engines;
 use super::instance::{Guest, Instance};
+use super::kept_lines::KeptLines;
 use super::log_lines::LogLines;
 use super::output::Output;
 use super::state::State;
@@ -88,6 +89,11 @@ impl Program {
         Ok(Self { parts: Arc::new(parts) })
     }
 
+    /// The handler that it serves.
+    pub fn handler(&self) -> &Arc<Handler> {
+        &self.parts.handler
+    }
+
     /// The world that the component implements.
     pub fn world(&self) -> World {
         self.parts.world
@@ -100,8 +106,24 @@ impl Program {
 
     /// Makes an instance for one worker. Its thread must have [`native_stack`] bytes of stack.
     pub fn instantiate(&self) -> anyhow::Result<Instance> {
-        let live = self.parts.start()?;
-        Ok(Instance::new(Arc::clone(&self.parts), live))
+        self.instance(Arc::clone(&self.parts.log))
+    }
+
+    /// The same, with the lines that its guests write in `kept` instead of in the host's log.
+    pub fn instantiate_keeping(&self, kept: &KeptLines) -> anyhow::Result<Instance> {
+        self.instance(Arc::new(LogLines::keeping(&self.parts.handler, kept)))
+    }
+
+    fn instance(&self, log: Arc<LogLines>) -> anyhow::Result<Instance> {
+        let live = self.parts.start(&log)?;
+        Ok(Instance::new(Arc::clone(&self.parts), log, live))
+    }
+}
+
+impl Live {
+    /// The bytes of all its linear memories.
+    pub(super) fn memory(&self) -> usize {
+        self.store.data().limiter.memory()
     }
 }
 
@@ -111,10 +133,10 @@ impl Parts {
         self.ticker.interrupted()
     }
 
-    /// A fresh store with a fresh instance.
-    pub(super) fn start(&self) -> anyhow::Result<Live> {
+    /// A fresh store with a fresh instance, whose guests write to `log`.
+    pub(super) fn start(&self, log: &Arc<LogLines>) -> anyhow::Result<Live> {
         let limits = &self.handler.limits;
-        let output = Output::new(Arc::clone(&self.log));
+        let output = Output::new(Arc::clone(log));
         let state = State::new(limits, Arc::clone(&self.ticker), &output, Arc::clone(&self.config));
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
@@ -142,7 +164,7 @@ impl Parts {
             thread::Builder::new()
                 .name("wasm-trial".to_owned())
                 .stack_size(native_stack(&self.handler))
-                .spawn_scoped(scope, || self.start().map(drop))
+                .spawn_scoped(scope, || self.start(&self.log).map(drop))
                 .context("failed to start a thread to try the component out")?
                 .join()
                 .unwrap_or_else(|_| {

@@ -53,6 +53,7 @@ fn handler() -> Handler {
         config: BTreeMap::new(),
         topics: Vec::new(),
         build_command: String::new(),
+        test_skip: Vec::new(),
     }
 }
 
