@@ -22,6 +22,7 @@ mod log_lines;
 mod module;
 mod output;
 mod program;
+mod reminder;
 mod state;
 #[cfg(test)]
 mod tests;

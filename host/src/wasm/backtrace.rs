@@ -16,9 +16,32 @@ const NAME_BYTES: usize = 160;
 
 /// Where nothing of the guest's own is, by the beginning of names.
 const LIBRARY: &[&str] = &[
-    "__rust", "__rg_", "__rdl_", "__wasi", "__wasilibc", "_start", "abort", "alloc::", "cabi_",
-    "calloc", "compiler_builtins::", "core::", "dlmalloc", "free", "malloc", "memchr::", "memcpy",
-    "memmove", "memset", "panic_", "realloc", "rust_", "rustc_", "sbrk", "std::", "wasip2::",
+    "__rust",
+    "__rg_",
+    "__rdl_",
+    "__wasi",
+    "__wasilibc",
+    "_start",
+    "abort",
+    "alloc::",
+    "cabi_",
+    "calloc",
+    "compiler_builtins::",
+    "core::",
+    "dlmalloc",
+    "free",
+    "malloc",
+    "memchr::",
+    "memcpy",
+    "memmove",
+    "memset",
+    "panic_",
+    "realloc",
+    "rust_",
+    "rustc_",
+    "sbrk",
+    "std::",
+    "wasip2::",
     "wit_bindgen::",
 ];
 
@@ -105,8 +128,7 @@ impl Backtrace {
 }
 
 /// How a guest keeps its names.
-pub(super) const NO_NAMES: &str =
-    "the component has no names for its functions; keep them, in Rust with `strip = \"debuginfo\"` \
+pub(super) const NO_NAMES: &str = "the component has no names for its functions; keep them, in Rust with `strip = \"debuginfo\"` \
      under [profile.release] of Cargo.toml";
 
 impl Name {

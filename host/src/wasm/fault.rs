@@ -66,9 +66,9 @@ fn advice(kind: FailureKind, error: &Error) -> Option<&'static str> {
             "raise limits.time in handler.toml if the work takes that long; otherwise look for a \
              loop or a wait without end",
         ),
-        FailureKind::Stack => Some(
-            "look for recursion without end; raise limits.stack in handler.toml if it has one",
-        ),
+        FailureKind::Stack => {
+            Some("look for recursion without end; raise limits.stack in handler.toml if it has one")
+        }
         _ => None,
     }
 }

@@ -107,7 +107,8 @@ fn advice(name: &str) -> String {
         return format!("did you mean {near}?");
     }
     if !interface.contains('/') {
-        return "a function or interface of no package: define it in the component itself".to_owned();
+        return "a function or interface of no package: define it in the component itself"
+            .to_owned();
     }
     "leave it out, or plug in a component that exports it: `wac plug handler.wasm --plug \
      other.wasm`"
@@ -198,8 +199,11 @@ mod tests {
 
     #[test]
     fn imports_with_the_same_answer_share_it() {
-        let said =
-            said(&["acme:db/query@1.0.0", "wasi:http/outgoing-handler@0.2.0", "wasi:http/types@0.2.0"]);
+        let said = said(&[
+            "acme:db/query@1.0.0",
+            "wasi:http/outgoing-handler@0.2.0",
+            "wasi:http/types@0.2.0",
+        ]);
         assert!(
             said.contains("wasi:http/outgoing-handler@0.2.0, wasi:http/types@0.2.0 (a handler"),
             "{said}"

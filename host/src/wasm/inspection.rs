@@ -1,8 +1,8 @@
 //! What a component asks for and offers, read from its types, before anything of it runs.
 
+use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::Engine;
 
 use super::contract::{self, Export, World};
 use super::imports;
@@ -35,7 +35,10 @@ impl Inspection {
         }
         let mut offers: Vec<_> = ty
             .exports(engine)
-            .map(|(name, export)| Export { name: name.to_owned(), items: items(engine, &export.ty) })
+            .map(|(name, export)| Export {
+                name: name.to_owned(),
+                items: items(engine, &export.ty),
+            })
             .collect();
         names.sort_unstable();
         missing.sort_unstable();

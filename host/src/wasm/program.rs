@@ -80,7 +80,7 @@ impl Program {
             pre,
             exports,
             ticker: Arc::clone(engines.ticker()),
-            log: Arc::new(LogLines::new(handler)),
+            log: LogLines::new(handler, engines.reminder()),
             config: Arc::new(handler.config.iter().map(|(k, v)| (k.clone(), v.clone())).collect()),
             hostcall_fuel: hostcall_fuel(&handler.limits),
         };

@@ -182,7 +182,8 @@ fn all_imports_that_the_host_lacks_are_named() -> anyhow::Result<()> {
         (import "log" (func))"#;
     let component = Guest { imports, ..Guest::default() }.build();
     let refused = refusal(handler(), &component);
-    for named in ["provide: acme:db/query@1.0.0 (", "; log (", "; wasi:http/outgoing-handler@0.2.0 ("]
+    for named in
+        ["provide: acme:db/query@1.0.0 (", "; log (", "; wasi:http/outgoing-handler@0.2.0 ("]
     {
         assert!(refused.contains(named), "{named:?}: {refused}");
     }

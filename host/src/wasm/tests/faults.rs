@@ -67,7 +67,10 @@ fn an_endless_loop_ends_at_the_deadline() {
     assert!(start.elapsed() >= Duration::from_millis(100), "two calls were cut short");
     assert_eq!(failure.kind, FailureKind::Deadline);
     let message = &failure.message;
-    assert!(message.starts_with("took longer than limits.time = 50ms: stopped after "), "{message}");
+    assert!(
+        message.starts_with("took longer than limits.time = 50ms: stopped after "),
+        "{message}"
+    );
     assert!(message.ends_with("ms; in handle"), "{message}");
     assert!(failure.details.contains("raise limits.time in handler.toml"), "{}", failure.details);
 }
@@ -89,7 +92,10 @@ fn a_guest_that_sleeps_ends_at_the_deadline_too() {
     assert!(start.elapsed() < Duration::from_secs(60), "the guest slept");
     assert_eq!(failure.kind, FailureKind::Deadline);
     let message = &failure.message;
-    assert!(message.starts_with("took longer than limits.time = 50ms: stopped after "), "{message}");
+    assert!(
+        message.starts_with("took longer than limits.time = 50ms: stopped after "),
+        "{message}"
+    );
     assert!(message.contains(", waiting in the host; in "), "{message}");
 }
 
