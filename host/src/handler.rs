@@ -150,6 +150,21 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Permanent,
+        Self::Retryable,
+        Self::Trap,
+        Self::Deadline,
+        Self::Memory,
+        Self::Stack,
+        Self::Resources,
+        Self::ForbiddenTopic,
+        Self::OversizedOutput,
+        Self::InvalidOutput,
+        Self::Rejected,
+    ];
+
     /// The name used in headers, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -23,8 +23,8 @@ pub(super) struct LogLines {
     handler: String,
     line_bytes: usize,
     budget: Mutex<Budget>,
-    reminder: Reminder,
-    this: Weak<Self>,
+    /// What reminds this log, which is the second, of the lines that it dropped.
+    reminder: Option<(Reminder, Weak<Self>)>,
 }
 
 /// How many lines this second may still have.
@@ -37,13 +37,20 @@ struct Budget {
 
 impl LogLines {
     /// The log of `handler`, within its limits.
-    pub(super) fn new(handler: &Handler, reminder: Reminder) -> Arc<Self> {
-        Arc::new_cyclic(|this| Self {
+    pub(super) fn new(handler: &Handler) -> Self {
+        Self {
             handler: handler.label(),
             line_bytes: handler.limits.log_line_bytes,
             budget: Mutex::new(Budget::new(handler.limits.log_lines_per_second, Instant::now())),
-            reminder,
-            this: Weak::clone(this),
+            reminder: None,
+        }
+    }
+
+    /// The same, told of what it drops even when no other line follows.
+    pub(super) fn reminded_by(mut self, reminder: Reminder) -> Arc<Self> {
+        Arc::new_cyclic(|this| {
+            self.reminder = Some((reminder, Weak::clone(this)));
+            self
         })
     }
 
@@ -56,8 +63,8 @@ impl LogLines {
     pub(super) fn write(&self, stream: Stream, line: &str) {
         let Admission { admitted, dropped, due } = self.budget().admit(Instant::now());
         self.report(dropped);
-        if let Some(due) = due {
-            self.reminder.remind(due, Weak::clone(&self.this));
+        if let (Some(due), Some((reminder, this))) = (due, &self.reminder) {
+            reminder.remind(due, Weak::clone(this));
         }
         if !admitted {
             return;
@@ -217,13 +224,13 @@ mod tests {
 
     #[test]
     fn what_was_dropped_is_told_although_the_guest_falls_silent() -> anyhow::Result<()> {
-        let log = Arc::new_cyclic(|this| LogLines {
+        let log = LogLines {
             handler: "weather@1".to_owned(),
             line_bytes: 100,
             budget: Mutex::new(Budget::new(0, Instant::now())),
-            reminder: Reminder::start().expect("a thread starts"),
-            this: Weak::clone(this),
-        });
+            reminder: None,
+        };
+        let log = log.reminded_by(Reminder::start()?);
         log.write(Stream::Stdout, "one");
         assert_eq!(log.budget().dropped, 1);
         let deadline = Instant::now() + Duration::from_secs(30);

@@ -80,7 +80,7 @@ impl Program {
             pre,
             exports,
             ticker: Arc::clone(engines.ticker()),
-            log: LogLines::new(handler, engines.reminder()),
+            log: LogLines::new(handler).reminded_by(engines.reminder()),
             config: Arc::new(handler.config.iter().map(|(k, v)| (k.clone(), v.clone())).collect()),
             hostcall_fuel: hostcall_fuel(&handler.limits),
         };
