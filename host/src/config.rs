@@ -15,6 +15,7 @@ mod kafka;
 #[cfg(test)]
 mod kafka_tests;
 mod kafka_toml;
+mod mend;
 pub(crate) mod names;
 mod node;
 mod owned;

@@ -118,8 +118,11 @@ pub struct Limits {
 pub struct Failure {
     /// The kind.
     pub kind: FailureKind,
-    /// What went wrong, in words for the handler's author.
+    /// What went wrong, in words for the handler's author: one line, kept with the dead letter.
     pub message: String,
+    /// More for the author, in lines for logs and reports of tests: which functions were running
+    /// and how to go on. Empty when the message says it all; never part of a dead letter.
+    pub details: String,
 }
 
 /// The kinds of failure. All but the first two are faults: the host's verdict, not the handler's.
@@ -150,6 +153,21 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Permanent,
+        Self::Retryable,
+        Self::Trap,
+        Self::Deadline,
+        Self::Memory,
+        Self::Stack,
+        Self::Resources,
+        Self::ForbiddenTopic,
+        Self::OversizedOutput,
+        Self::InvalidOutput,
+        Self::Rejected,
+    ];
+
     /// The name used in headers, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -182,7 +200,7 @@ impl fmt::Display for FailureKind {
 impl Failure {
     /// A failure of this kind.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), details: String::new() }
     }
 }
 

@@ -6,28 +6,36 @@
 //! its own instance. Nothing outside this module names wasmtime; nothing inside knows of logs,
 //! partitions or transactions.
 
+mod backtrace;
 mod bindings;
 mod component;
+mod contract;
 mod engine;
 mod fault;
 mod host;
+mod imports;
 mod inspection;
 mod instance;
 mod kept_lines;
+mod last_words;
 mod limiter;
 mod log_lines;
+mod module;
 mod output;
 mod program;
+mod reminder;
 mod state;
 #[cfg(test)]
 mod tests;
 mod ticker;
+mod version;
 
 use std::sync::Arc;
 
 use anyhow::Context;
 
-pub use inspection::{Inspection, World};
+pub use contract::World;
+pub use inspection::Inspection;
 pub use instance::Instance;
 pub use kept_lines::KeptLines;
 pub use program::Program;

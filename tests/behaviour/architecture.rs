@@ -11,6 +11,7 @@ use lockstep_tests::paths;
 const OWNERS: &[(&str, &[&str])] = &[
     ("rdkafka", &["log/kafka"]),
     ("rusqlite", &["log/embedded"]),
+    ("wasmparser", &["wasm"]),
     ("wasmtime", &["wasm"]),
     ("wasmtime_wasi", &["wasm"]),
     ("axum", &["http", "ingest", "admin", "health", "problem", "server"]),

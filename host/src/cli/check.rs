@@ -1,6 +1,6 @@
 //! `lockstep check`: everything that can be known about a configuration without a log. Starts
 //! nothing, creates nothing, and goes on after a problem: every handler and component is looked
-//! at. Within one file the first problem hides the others.
+//! at, and of each file everything that is wrong with its keys and values is told.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -88,7 +88,7 @@ pub(super) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 fn inspect(file: &Path) -> anyhow::Result<Report> {
     let (mut reports, mut problems) = (Vec::new(), Vec::new());
     match HostConfig::load(file) {
-        Err(error) => problems.push(error.into()),
+        Err(error) => problems.extend(Problem::all(error)),
         Ok(mut config) => {
             let properties = config.kafka.as_ref().map_or(Ok(()), kafka::check_properties);
             problems.extend(properties.err().map(Problem::from));
@@ -96,7 +96,7 @@ fn inspect(file: &Path) -> anyhow::Result<Report> {
             let (mut manifests, mut handlers) = (Vec::new(), Vec::new());
             for manifest in config.handlers {
                 match deployment::load(&manifest) {
-                    Err(error) => problems.push(error.into()),
+                    Err(error) => problems.extend(Problem::all(error)),
                     Ok(handler) => {
                         reports.push(inspect_handler(&runtime, &manifest, &handler, &mut problems));
                         manifests.push(manifest);

@@ -24,9 +24,16 @@ impl Problem {
     pub(super) fn new(file: &Path, problem: impl Into<String>, fix: Option<String>) -> Self {
         Self { file: file.display().to_string(), key: None, problem: problem.into(), fix }
     }
+
+    /// Everything that an error tells of a file.
+    pub(super) fn all(mut error: ConfigError) -> impl Iterator<Item = Self> {
+        let more = std::mem::take(&mut error.more);
+        std::iter::once(error).chain(more).map(Self::from)
+    }
 }
 
 impl From<ConfigError> for Problem {
+    /// The first alone, see [`Problem::all`].
     fn from(error: ConfigError) -> Self {
         let some = |text: String| (!text.is_empty()).then_some(text);
         Self {

@@ -1,20 +1,25 @@
-//! From the text of a TOML file to checked values, or to an error that names file, key, problem
-//! and fix. Source lines are never printed: they can hold secrets.
+//! From the text of a TOML file to checked values, or to errors that name file, key, problem and
+//! fix: all of the file that can be told apart. Source lines are never printed: they can hold
+//! secrets.
 
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
-use toml::{Table, Value};
+use toml::Table;
 
 use super::error::ConfigError;
 use super::fault::{Fault, Given};
+use super::mend::Mender;
 use super::node::Node;
 use super::secret;
 
 /// Keys and how they are written: for errors about keys that are missing or are no lists. Keys
 /// are named without the tables they stand in.
 pub(crate) type Examples = &'static [(&'static str, &'static str)];
+
+/// Problems told of one file; who made more begins with these.
+const MOST_PROBLEMS: usize = 20;
 
 /// Reads and decodes a configuration file.
 pub(crate) fn read<T: DeserializeOwned>(file: &Path, examples: Examples) -> Result<T, ConfigError> {
@@ -38,10 +43,26 @@ pub(crate) fn decode<T: DeserializeOwned>(
     examples: Examples,
 ) -> Result<T, ConfigError> {
     let table: Table = text.parse().map_err(|error| syntax_error(file, text, &error))?;
-    serde_path_to_error::deserialize(Node(Value::Table(table))).map_err(|error| {
-        let path = KeyPath::new(error.path());
-        describe(file, path, error.into_inner(), examples)
-    })
+    let mut mender = Mender::new(table, examples);
+    let mut problems = Vec::new();
+    loop {
+        let error = match serde_path_to_error::deserialize(Node(mender.rest.clone())) {
+            Ok(value) if problems.is_empty() => return Ok(value),
+            Ok(_) => break,
+            Err(error) => error,
+        };
+        let path = error.path().clone();
+        let fault = error.into_inner();
+        if !problems.is_empty() && !mender.is_of_the_file(&path, &fault) {
+            break;
+        }
+        let goes_on = mender.mend(&path, &fault);
+        problems.push(describe(file, KeyPath::new(&path), fault, examples));
+        if !goes_on || problems.len() == MOST_PROBLEMS {
+            break;
+        }
+    }
+    Err(ConfigError::together(problems))
 }
 
 /// A part of a key path as TOML would have it written: bare where possible, quoted elsewhere.

@@ -6,10 +6,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// One thing wrong with a configuration.
+/// One thing wrong with a configuration, and what else was found in the same file.
 ///
 /// Displayed as `lockstep.toml: http.ingest: "x" is not a socket address; use for example
-/// "127.0.0.1:8080"`.
+/// "127.0.0.1:8080"`, each on a line of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The file as it was named, or `command line`. Empty when no file is to blame.
@@ -21,6 +21,8 @@ pub struct ConfigError {
     pub problem: String,
     /// What to do about it.
     pub fix: String,
+    /// What else is wrong with the same file.
+    pub more: Vec<ConfigError>,
 }
 
 impl ConfigError {
@@ -31,7 +33,17 @@ impl ConfigError {
         problem: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self { file: file.to_owned(), key: key.into(), problem: problem.into(), fix: fix.into() }
+        let (key, problem, fix) = (key.into(), problem.into(), fix.into());
+        Self { file: file.to_owned(), key, problem, fix, more: Vec::new() }
+    }
+
+    /// The first of these, with the others behind it. Of none at all it says so.
+    pub(super) fn together(problems: Vec<Self>) -> Self {
+        let mut problems = problems.into_iter();
+        match problems.next() {
+            Some(first) => Self { more: problems.collect(), ..first },
+            None => Self::new(Path::new(""), "", "no problem", "nothing"),
+        }
     }
 }
 
@@ -43,7 +55,8 @@ impl fmt::Display for ConfigError {
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
-        write!(f, "{}; {}", self.problem, self.fix)
+        write!(f, "{}; {}", self.problem, self.fix)?;
+        self.more.iter().try_for_each(|error| write!(f, "\n{error}"))
     }
 }
 

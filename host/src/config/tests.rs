@@ -310,3 +310,37 @@ fn a_handler_that_could_outlast_the_poll_interval_of_kafka_is_refused() {
     let slow = [("orders", "[limits]\ntime = \"10s\"")];
     across(&short, &slow).expect("a transaction begins when the work is done");
 }
+
+#[test]
+fn everything_wrong_with_a_file_is_told_at_once() {
+    let text = r#"
+clusterid = "fleet"
+shutdown_deadline = "soon"
+handlers = ["weather", 3]
+[http]
+ingest = "here"
+queue = 0
+[[topics]]
+partitions = 0
+[[topics]]
+name = "a b"
+nonsense = true
+"#;
+    let error = error(text);
+    let mut keys: Vec<_> = error.more.iter().map(|error| error.key.as_str()).collect();
+    keys.push(&error.key);
+    keys.sort_unstable();
+    let expected = [
+        "clusterid",
+        "handlers[1]",
+        "http.ingest",
+        "http.queue",
+        "shutdown_deadline",
+        "topics[0].name",
+        "topics[0].partitions",
+        "topics[1].name",
+        "topics[1].nonsense",
+    ];
+    assert_eq!(keys, expected, "{error}");
+    assert_eq!(error.to_string().lines().count(), expected.len(), "each has a line: {error}");
+}

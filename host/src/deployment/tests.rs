@@ -225,3 +225,16 @@ fn a_component_that_is_missing_is_named_with_the_way_to_build_it() {
     std::fs::write(dir.path().join("a.wasm"), b"\0asm").unwrap();
     assert_eq!(read_component(&handler).unwrap(), b"\0asm");
 }
+
+#[test]
+fn everything_wrong_with_a_manifest_is_told_at_once() {
+    let text =
+        "nam = \"h\"\nfrom = \"in\"\nto = [7]\nworkers = 0\n[limits]\nmemory = 3.5\ntime = \"1\"";
+    let error = error(text);
+    let mut keys: Vec<_> = error.more.iter().map(|error| error.key.as_str()).collect();
+    keys.push(&error.key);
+    keys.sort_unstable();
+    let expected =
+        ["component", "from", "limits.memory", "limits.time", "nam", "name", "to[0]", "workers"];
+    assert_eq!(keys, expected, "{error}");
+}

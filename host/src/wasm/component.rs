@@ -3,9 +3,11 @@
 //! Compiling takes from milliseconds (Rust) to seconds (JavaScript, Python). A cache of compiled
 //! code would have its place here: nothing else sees the bytes.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use super::module;
 
 /// The first eight bytes of a component: magic number, version, layer.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -15,9 +17,37 @@ const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 /// Compiles a component for `engine`.
 pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> anyhow::Result<Component> {
     check_kind(bytes)?;
-    Component::from_binary(engine, bytes)
-        .map_err(super::fault::host_error)
-        .context("failed to compile the component")
+    Component::from_binary(engine, bytes).map_err(|error| {
+        let error = super::fault::host_error(error);
+        let mend = mend(&format!("{error:#}"));
+        // The reason comes last in a chain, so the way out of it stands before.
+        error.context(format!("failed to compile the component{mend}"))
+    })
+}
+
+/// What can be done about a component that is not valid, by what wasmtime says of it.
+fn mend(reason: &str) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if says(&["core module instances, which exceeds"]) {
+        return "; raise limits.instances in handler.toml";
+    }
+    if says(&["in the pooling allocator"]) {
+        return "; set instances = \"reused\" in handler.toml";
+    }
+    if says(&["unexpected end", "unexpected-eof", "unexpected end-of-file"]) {
+        "; the file is incomplete: build or copy it once more"
+    } else if says(&["shared memor", "threads", "atomic"]) {
+        "; a handler is one thread: build it without threads and atomics"
+    } else if says(&["async", "stream", "future", "waitable", "task."]) {
+        "; asynchronous components belong to WASI 0.3, and this host speaks 0.2: build for 0.2, in \
+         Rust with `--target wasm32-wasip2`"
+    } else if says(&["memory64", "64-bit"]) {
+        "; build it for memories of 32 bits"
+    } else if says(&["feature", "proposal", "not enabled", "disabled"]) {
+        "; it uses a part of WebAssembly that this host leaves off: build it without"
+    } else {
+        ""
+    }
 }
 
 fn check_kind(bytes: &[u8]) -> anyhow::Result<()> {
@@ -25,10 +55,7 @@ fn check_kind(bytes: &[u8]) -> anyhow::Result<()> {
         return Ok(());
     }
     if bytes.starts_with(MODULE) {
-        bail!(
-            "this is a core WebAssembly module, not a component; in Rust, build it with `cargo \
-             build --target wasm32-wasip2`, otherwise wrap it with `wasm-tools component new`"
-        );
+        bail!(module::explain(bytes));
     }
     if bytes.starts_with(b"\0asm") {
         bail!(
@@ -64,7 +91,7 @@ mod tests {
             |bytes| check_kind(bytes).map_or_else(|error| error.to_string(), |()| "".to_owned());
         assert!(problem(b"\x7fELF\x02").contains("begins with 7f 45 4c 46 02 (\"\\x7fELF\\x02\")"));
         assert!(problem(b"").contains("empty"));
-        assert!(problem(MODULE).contains("cargo build --target wasm32-wasip2"));
+        assert!(problem(MODULE).contains("--target wasm32-wasip2"));
         assert!(problem(b"\0asm\x0a\0\x01\0").contains("unknown version"));
         assert_eq!(problem(COMPONENT), "");
     }

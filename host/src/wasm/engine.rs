@@ -14,6 +14,7 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
+use super::reminder::Reminder;
 use super::ticker::Ticker;
 use crate::handler::{Handler, Instances};
 
@@ -38,6 +39,7 @@ const POOLED_METADATA_BYTES: usize = 16 << 20;
 /// The engines in use, and the ticker that drives them.
 pub(super) struct Engines {
     ticker: Arc<Ticker>,
+    reminder: Reminder,
     /// The engines without a pool, by the size of their stack.
     shared: Mutex<BTreeMap<usize, Engine>>,
 }
@@ -45,7 +47,13 @@ pub(super) struct Engines {
 impl Engines {
     /// No engines yet, but the ticker runs.
     pub(super) fn new() -> anyhow::Result<Self> {
-        Ok(Self { ticker: Arc::new(Ticker::start()?), shared: Mutex::default() })
+        let ticker = Arc::new(Ticker::start()?);
+        Ok(Self { ticker, reminder: Reminder::start()?, shared: Mutex::default() })
+    }
+
+    /// What makes logs tell of dropped lines.
+    pub(super) fn reminder(&self) -> Reminder {
+        self.reminder.clone()
     }
 
     /// What drives the engines.

@@ -1,5 +1,8 @@
 //! What went wrong in a call, as a [`Failure`] that tells the handler's author what happened,
 //! which limit was in the way, and where in the guest.
+//!
+//! The message is the essence in one line: it becomes a header of the dead letter. What helps to
+//! mend it, and the functions that were running, are the details, for the log and for tests.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,75 +12,90 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Error, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use super::backtrace::{Backtrace, NO_NAMES};
+use super::last_words::LastWords;
 use super::limiter::LimitExceeded;
 use crate::handler::{Failure, FailureKind, Limits};
 
 /// The longest message, in bytes.
 const MAX_MESSAGE_BYTES: usize = 2048;
-/// The longest part of it that the guest wrote.
-const MAX_GUEST_BYTES: usize = 1024;
-/// Functions named of a backtrace.
-const NAMED_FRAMES: usize = 8;
 
-/// How a Rust guest begins its last words.
-const PANIC: &str = "panicked at ";
-
-/// Functions that only carry a panic out of a Rust guest, by the beginning of their names.
-const PANIC_MACHINERY: &[&str] = &[
-    "__rust",
-    "__rustc",
-    "abort",
-    "core::option::expect_failed",
-    "core::option::unwrap_failed",
-    "core::panicking",
-    "core::result::unwrap_failed",
-    "rust_panic",
-    "std::alloc::rust_oom",
-    "std::panicking",
-    "std::process::abort",
-    "std::sys",
-];
-
-/// The error of a call as a failure. `said` is what the guest wrote last on stderr.
-pub(super) fn classify(error: &Error, limits: &Limits, said: &VecDeque<String>) -> Failure {
-    let (kind, mut message) = verdict(error, limits);
-    if kind == FailureKind::Trap
-        && let Some(said) = last_words(said)
-    {
-        let said = truncated(&said, MAX_GUEST_BYTES);
-        match said.find(PANIC) {
-            // That `unreachable` was executed is how a panic ends, and no news.
-            Some(panic) => message = said[panic..].to_owned(),
-            None => message = format!("{message}: {said}"),
-        }
-    }
-    if let Some(frames) = frames(error) {
-        message.push_str("; in ");
-        message.push_str(&frames);
-    }
-    message.truncate(truncated(&message, MAX_MESSAGE_BYTES).len());
-    Failure::new(kind, message)
+/// What is known of a call that failed, beside its error.
+pub(super) struct Call<'a> {
+    /// The handler's limits.
+    pub(super) limits: &'a Limits,
+    /// What the guest wrote last on stderr.
+    pub(super) said: &'a VecDeque<String>,
+    /// How long it ran, to the tick.
+    pub(super) took: Duration,
 }
 
-/// Why an instance could not be made, in one line. `time` is what it was given.
-pub(super) fn startup(
-    error: &Error,
-    limits: &Limits,
-    time: Duration,
-    said: &VecDeque<String>,
-) -> String {
+/// The error of a call as a failure.
+pub(super) fn classify(error: &Error, call: &Call<'_>) -> Failure {
+    let (kind, mut message) = verdict(error, call);
+    if kind == FailureKind::Trap {
+        match LastWords::of(call.said) {
+            // That `unreachable` was executed is how a panic ends, and no news.
+            Some(LastWords::Error(text)) => message = text,
+            Some(LastWords::Lines(text)) => message = format!("{message}: {text}"),
+            None => {}
+        }
+    }
+    let backtrace = Backtrace::of(error);
+    if let Some(functions) = backtrace.as_ref().and_then(Backtrace::in_line) {
+        message.push_str("; in ");
+        message.push_str(&functions);
+    }
+    message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+    let mut details: Vec<_> = backtrace.iter().flat_map(Backtrace::lines).collect();
+    details.extend(advice(kind, error).map(str::to_owned));
+    Failure { kind, message, details: details.join("\n") }
+}
+
+/// How to go on, where the message alone does not say it.
+fn advice(kind: FailureKind, error: &Error) -> Option<&'static str> {
+    if error.is::<I32Exit>() {
+        return Some("a handler returns instead of ending its process");
+    }
+    match kind {
+        FailureKind::Memory => Some(
+            "raise limits.memory in handler.toml if the handler needs more for one event; if it \
+             grows from event to event, something keeps what it should drop",
+        ),
+        FailureKind::Deadline => Some(
+            "raise limits.time in handler.toml if the work takes that long; otherwise look for a \
+             loop or a wait without end",
+        ),
+        FailureKind::Stack => {
+            Some("look for recursion without end; raise limits.stack in handler.toml if it has one")
+        }
+        _ => None,
+    }
+}
+
+/// Why an instance could not be made, in one line. `given` is how long it might take.
+pub(super) fn startup(error: &Error, call: &Call<'_>, given: Duration) -> String {
     let reason = reason(error);
     if reason.contains("instance count too high") {
-        let limit = limits.instances;
-        return format!("it consists of more core instances than limits.instances = {limit}");
+        let limit = call.limits.instances;
+        return format!(
+            "it consists of more core instances than limits.instances = {limit}; raise it in \
+             handler.toml"
+        );
     }
     if !error.is::<WasmBacktrace>() && !error.is::<LimitExceeded>() {
         return reason;
     }
-    let failure = classify(error, limits, said);
+    let failure = classify(error, call);
     match failure.kind {
         FailureKind::Deadline => {
-            format!("its initialisation took longer than {}", humantime::format_duration(time))
+            format!("its initialisation took longer than {}", humantime::format_duration(given))
+        }
+        FailureKind::Memory | FailureKind::Resources => {
+            format!("{}; raise the limit in handler.toml", failure.message)
+        }
+        _ if Backtrace::of(error).is_some_and(|backtrace| backtrace.lacks_names()) => {
+            format!("{}; {NO_NAMES}", failure.message)
         }
         _ => failure.message,
     }
@@ -98,12 +116,15 @@ pub(super) fn reason(error: &Error) -> String {
     causes.join(": ")
 }
 
-fn verdict(error: &Error, limits: &Limits) -> (FailureKind, String) {
+fn verdict(error: &Error, call: &Call<'_>) -> (FailureKind, String) {
+    let limits = call.limits;
     if let Some(limit) = error.downcast_ref::<LimitExceeded>() {
         return match limit {
-            LimitExceeded::Memory { .. } => (FailureKind::Memory, limit.to_string()),
-            LimitExceeded::Tables { .. } => (FailureKind::Resources, limit.to_string()),
-            LimitExceeded::Deadline => (FailureKind::Deadline, too_long(limits)),
+            LimitExceeded::Memory(_) => (FailureKind::Memory, limit.to_string()),
+            LimitExceeded::Tables(_) => (FailureKind::Resources, limit.to_string()),
+            LimitExceeded::Deadline => {
+                (FailureKind::Deadline, format!("{}, waiting in the host", too_long(call)))
+            }
         };
     }
     if let Some(I32Exit(status)) = error.downcast_ref() {
@@ -113,7 +134,7 @@ fn verdict(error: &Error, limits: &Limits) -> (FailureKind, String) {
         return (FailureKind::Resources, "holds too many WASI resources".to_owned());
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => (FailureKind::Deadline, too_long(limits)),
+        Some(Trap::Interrupt) => (FailureKind::Deadline, too_long(call)),
         Some(Trap::StackOverflow) => {
             let stack = ByteSize::b(limits.stack as u64);
             (FailureKind::Stack, format!("went deeper than limits.stack = {stack}"))
@@ -151,63 +172,10 @@ fn unnamed(error: &Error, limits: &Limits) -> (FailureKind, String) {
     (FailureKind::Trap, format!("broke the component model: {reason}"))
 }
 
-fn too_long(limits: &Limits) -> String {
-    format!("took longer than limits.time = {}", humantime::format_duration(limits.time))
-}
-
-/// The panic message among the last lines of stderr, or else all of them.
-fn last_words(said: &VecDeque<String>) -> Option<String> {
-    let panic = said.iter().rposition(|line| line.contains(PANIC)).unwrap_or(0);
-    let lines: Vec<&str> = said
-        .iter()
-        .skip(panic)
-        .map(String::as_str)
-        .filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE"))
-        .collect();
-    (!lines.is_empty()).then(|| lines.join(" "))
-}
-
-/// The guest's functions that were running, innermost first, as far as they have names.
-fn frames(error: &Error) -> Option<String> {
-    let backtrace = error.downcast_ref::<WasmBacktrace>()?;
-    let names: Vec<String> = backtrace
-        .frames()
-        .iter()
-        .filter_map(|frame| frame.func_name())
-        .map(|name| format!("{:#}", rustc_demangle::demangle(name)))
-        .filter(|name| !PANIC_MACHINERY.iter().any(|prefix| name.starts_with(prefix)))
-        .take(NAMED_FRAMES)
-        .collect();
-    (!names.is_empty()).then(|| names.join(" < "))
-}
-
-fn truncated(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(lines: &[&str]) -> VecDeque<String> {
-        lines.iter().map(|&line| line.to_owned()).collect()
-    }
-
-    #[test]
-    fn the_last_words_are_the_panic_without_its_hint() {
-        let said = said(&[
-            "loading",
-            "thread '<unnamed>' panicked at src/lib.rs:5:9:",
-            "no such unit",
-            "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
-        ]);
-        let words = "thread '<unnamed>' panicked at src/lib.rs:5:9: no such unit";
-        assert_eq!(last_words(&said).as_deref(), Some(words));
-    }
-
-    #[test]
-    fn without_a_panic_the_last_words_are_all_of_them() {
-        assert_eq!(last_words(&said(&["a", "b"])).as_deref(), Some("a b"));
-        assert_eq!(last_words(&said(&[])), None);
-    }
+fn too_long(call: &Call<'_>) -> String {
+    format!(
+        "took longer than limits.time = {}: stopped after {}",
+        humantime::format_duration(call.limits.time),
+        humantime::format_duration(call.took)
+    )
 }

@@ -104,8 +104,8 @@ fn call<'a>(
     store.set_epoch_deadline(parts.call_ticks);
     store.data_mut().clock.start(parts.call_ticks);
     let result = match &live.guest {
-        Guest::Infallible(guest) => guest.call_handle(store, param).map(Ok),
-        Guest::Fallible(guest) => guest.call_handle(store, param),
+        Guest::Infallible(guest) => guest.call_handle(&mut *store, param).map(Ok),
+        Guest::Fallible(guest) => guest.call_handle(&mut *store, param),
     };
     let said = live.output.end_call();
     let result = match result {
@@ -116,7 +116,11 @@ fn call<'a>(
         Ok(Err(types::Failure::Retryable(message))) => {
             Err(Failure::new(FailureKind::Retryable, message))
         }
-        Err(error) => Err(fault::classify(&error, &parts.handler.limits, &said)),
+        Err(error) => {
+            let took = store.data().clock.elapsed();
+            let call = fault::Call { limits: &parts.handler.limits, said: &said, took };
+            Err(fault::classify(&error, &call))
+        }
     };
     (headers, result)
 }

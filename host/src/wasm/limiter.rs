@@ -13,27 +13,32 @@ use crate::handler::Limits;
 pub(super) enum LimitExceeded {
     /// More linear memory than `limits.memory`.
     #[error(
-        "asked for {} of memory; limits.memory allows {}",
-        ByteSize::b(*.asked as u64),
-        ByteSize::b(*.limit as u64)
+        "asked for {} of memory on top of {}; limits.memory = {}",
+        ByteSize::b(.0.asked as u64),
+        ByteSize::b(.0.held as u64),
+        ByteSize::b(.0.limit as u64)
     )]
-    Memory {
-        /// What all memories together would have held, in bytes.
-        asked: usize,
-        /// The limit, in bytes.
-        limit: usize,
-    },
+    Memory(Excess),
     /// More table elements than `limits.table_elements`.
-    #[error("asked for {asked} table elements; limits.table_elements allows {limit}")]
-    Tables {
-        /// What all tables together would have held.
-        asked: usize,
-        /// The limit.
-        limit: usize,
-    },
+    #[error(
+        "asked for {} table elements on top of {}; limits.table_elements = {}",
+        .0.asked, .0.held, .0.limit
+    )]
+    Tables(Excess),
     /// A host function that waits ran out of time.
     #[error("waited beyond the deadline")]
     Deadline,
+}
+
+/// A request that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Excess {
+    /// What all memories, or tables, of the component held together.
+    held: usize,
+    /// How much more was asked for.
+    asked: usize,
+    /// What they may hold.
+    limit: usize,
 }
 
 /// Counts what one store holds.
@@ -68,24 +73,24 @@ impl Limiter {
 }
 
 impl Tally {
-    /// Adds a growth, or says what the sum would have been. `Ok(false)`: beyond the maximum that
+    /// Adds a growth, or says why it cannot. `Ok(false)`: beyond the maximum that
     /// the module itself declares, which by WebAssembly's rules just fails.
     fn grow(
         &mut self,
         current: usize,
         desired: usize,
         maximum: Option<usize>,
-    ) -> Result<bool, usize> {
+    ) -> Result<bool, Excess> {
         self.last = 0;
         let growth = desired.saturating_sub(current);
-        let asked = self.sum.saturating_add(growth);
-        if asked > self.limit {
-            return Err(asked);
+        let sum = self.sum.saturating_add(growth);
+        if sum > self.limit {
+            return Err(Excess { held: self.sum, asked: growth, limit: self.limit });
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        self.sum = asked;
+        self.sum = sum;
         self.last = growth;
         Ok(true)
     }
@@ -102,11 +107,7 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let limit = self.memory.limit;
-        Ok(self
-            .memory
-            .grow(current, desired, maximum)
-            .map_err(|asked| LimitExceeded::Memory { asked, limit })?)
+        Ok(self.memory.grow(current, desired, maximum).map_err(LimitExceeded::Memory)?)
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
@@ -120,11 +121,7 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let limit = self.tables.limit;
-        Ok(self
-            .tables
-            .grow(current, desired, maximum)
-            .map_err(|asked| LimitExceeded::Tables { asked, limit })?)
+        Ok(self.tables.grow(current, desired, maximum).map_err(LimitExceeded::Tables)?)
     }
 
     fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
@@ -151,7 +148,8 @@ mod tests {
         let mut tally = Tally { sum: 0, limit: 100, last: 0 };
         assert_eq!(tally.grow(0, 60, None), Ok(true));
         assert_eq!(tally.grow(0, 40, None), Ok(true));
-        assert_eq!(tally.grow(40, 41, None), Err(101));
+        let excess = Excess { held: 100, asked: 1, limit: 100 };
+        assert_eq!(tally.grow(40, 41, None), Err(excess));
     }
 
     #[test]

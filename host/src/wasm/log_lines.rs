@@ -1,11 +1,12 @@
 //! Lines that a handler's guests wrote, on their way into the host's log: shortened, escaped and
-//! no more than so many in a second. What is left out is counted and said.
+//! no more than so many in a second. What is left out is counted, and said when the second is over.
 
 use std::fmt::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::kept_lines::KeptLines;
+use super::reminder::Reminder;
 use crate::handler::Handler;
 
 /// The time in which `limits.log_lines_per_second` lines are written.
@@ -25,6 +26,8 @@ pub(super) struct LogLines {
     budget: Mutex<Budget>,
     /// Where lines go instead of the host's log.
     kept: Option<KeptLines>,
+    /// What reminds this log, which is the second, of the lines that it dropped.
+    reminder: Option<(Reminder, Weak<Self>)>,
 }
 
 /// How many lines this second may still have.
@@ -41,13 +44,9 @@ impl LogLines {
         Self {
             handler: handler.label(),
             line_bytes: handler.limits.log_line_bytes,
-            budget: Mutex::new(Budget {
-                per_second: handler.limits.log_lines_per_second,
-                since: Instant::now(),
-                written: 0,
-                dropped: 0,
-            }),
+            budget: Mutex::new(Budget::new(handler.limits.log_lines_per_second, Instant::now())),
             kept: None,
+            reminder: None,
         }
     }
 
@@ -56,6 +55,14 @@ impl LogLines {
         let mut lines = Self::new(handler);
         lines.kept = Some(kept.clone());
         lines
+    }
+
+    /// The same, told of what it drops even when no other line follows.
+    pub(super) fn reminded_by(mut self, reminder: Reminder) -> Arc<Self> {
+        Arc::new_cyclic(|this| {
+            self.reminder = Some((reminder, Weak::clone(this)));
+            self
+        })
     }
 
     /// The length at which lines are cut, in bytes.
@@ -68,9 +75,11 @@ impl LogLines {
         if let Some(kept) = &self.kept {
             return kept.push(line);
         }
-        let (admitted, dropped) =
-            self.budget.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
+        let Admission { admitted, dropped, due } = self.budget().admit(Instant::now());
         self.report(dropped);
+        if let (Some(due), Some((reminder, this))) = (due, &self.reminder) {
+            reminder.remind(due, Weak::clone(this));
+        }
         if !admitted {
             return;
         }
@@ -83,6 +92,16 @@ impl LogLines {
                 tracing::warn!(target: "handler", handler, stream = "stderr", "{line}")
             }
         }
+    }
+
+    /// Says how many lines were dropped in a second that is over.
+    pub(super) fn tell_dropped(&self, now: Instant) {
+        let dropped = self.budget().take_dropped(now);
+        self.report(dropped);
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn report(&self, dropped: u64) {
@@ -105,23 +124,46 @@ impl Drop for LogLines {
     }
 }
 
+/// The answer to a line.
+#[derive(Debug, PartialEq, Eq)]
+struct Admission {
+    /// Whether it may be written now.
+    admitted: bool,
+    /// Lines dropped in a second before, the first time that is known.
+    dropped: u64,
+    /// When to say how many lines of this second were dropped, for the first of them.
+    due: Option<Instant>,
+}
+
 impl Budget {
-    /// Whether a line may be written now, and how many were dropped in the second before, the
-    /// first time that is known.
-    fn admit(&mut self, now: Instant) -> (bool, u64) {
-        let mut dropped = 0;
-        if now.saturating_duration_since(self.since) >= WINDOW {
+    fn new(per_second: u32, now: Instant) -> Self {
+        Self { per_second, since: now, written: 0, dropped: 0 }
+    }
+
+    fn admit(&mut self, now: Instant) -> Admission {
+        let dropped = self.take_dropped(now);
+        if self.is_over(now) {
             self.since = now;
             self.written = 0;
-            dropped = std::mem::take(&mut self.dropped);
         }
         let admitted = self.written < self.per_second;
+        let mut due = None;
         if admitted {
             self.written += 1;
         } else {
+            due = (self.dropped == 0).then_some(self.since + WINDOW);
             self.dropped += 1;
         }
-        (admitted, dropped)
+        Admission { admitted, dropped, due }
+    }
+
+    /// How many lines were dropped, once their second is over.
+    fn take_dropped(&mut self, now: Instant) -> u64 {
+        if self.is_over(now) { std::mem::take(&mut self.dropped) } else { 0 }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= WINDOW
     }
 }
 
@@ -166,22 +208,50 @@ mod tests {
         assert_eq!(printable(b"a\xffb", 7), "a\u{fffd}b… (7 bytes cut)");
     }
 
+    /// Whether the line may be written, what was dropped before, and whether to be reminded.
+    fn admit(budget: &mut Budget, now: Instant) -> (bool, u64, bool) {
+        let Admission { admitted, dropped, due } = budget.admit(now);
+        (admitted, dropped, due.is_some())
+    }
+
     #[test]
     fn lines_beyond_the_share_of_a_second_are_counted_and_reported_once() {
         let start = Instant::now();
-        let mut budget = Budget { per_second: 2, since: start, written: 0, dropped: 0 };
+        let mut budget = Budget::new(2, start);
         let half = start + Duration::from_millis(500);
-        let verdicts: Vec<_> = (0..4).map(|_| budget.admit(half)).collect();
-        assert_eq!(verdicts, [(true, 0), (true, 0), (false, 0), (false, 0)]);
-        assert_eq!(budget.admit(start + WINDOW), (true, 2));
-        assert_eq!(budget.admit(start + WINDOW), (true, 0));
+        let verdicts: Vec<_> = (0..4).map(|_| admit(&mut budget, half)).collect();
+        assert_eq!(
+            verdicts,
+            [(true, 0, false), (true, 0, false), (false, 0, true), (false, 0, false)]
+        );
+        assert_eq!(admit(&mut budget, start + WINDOW), (true, 2, false));
+        assert_eq!(admit(&mut budget, start + WINDOW), (true, 0, false));
     }
 
     #[test]
     fn a_handler_without_a_share_logs_nothing() {
         let start = Instant::now();
-        let mut budget = Budget { per_second: 0, since: start, written: 0, dropped: 0 };
-        assert_eq!(budget.admit(start), (false, 0));
-        assert_eq!(budget.admit(start + WINDOW), (false, 1));
+        let mut budget = Budget::new(0, start);
+        assert_eq!(admit(&mut budget, start), (false, 0, true));
+        assert_eq!(admit(&mut budget, start + WINDOW), (false, 1, true));
+    }
+
+    #[test]
+    fn what_was_dropped_is_told_although_the_guest_falls_silent() -> anyhow::Result<()> {
+        let log = LogLines {
+            handler: "weather@1".to_owned(),
+            line_bytes: 100,
+            budget: Mutex::new(Budget::new(0, Instant::now())),
+            reminder: None,
+        };
+        let log = log.reminded_by(Reminder::start()?);
+        log.write(Stream::Stdout, "one");
+        assert_eq!(log.budget().dropped, 1);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while log.budget().dropped > 0 {
+            anyhow::ensure!(Instant::now() < deadline, "nobody told of the line");
+            std::thread::yield_now();
+        }
+        Ok(())
     }
 }

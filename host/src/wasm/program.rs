@@ -17,7 +17,7 @@ use super::log_lines::LogLines;
 use super::output::Output;
 use super::state::State;
 use super::ticker::{self, Ticker};
-use super::{Inspection, World, component, fault, host, native_stack};
+use super::{Inspection, World, component, fault, host, imports, native_stack};
 use crate::handler::{Handler, Limits};
 
 /// How long instantiating may take: a guest's initialisation runs in it.
@@ -81,7 +81,7 @@ impl Program {
             pre,
             exports,
             ticker: Arc::clone(engines.ticker()),
-            log: Arc::new(LogLines::new(handler)),
+            log: LogLines::new(handler).reminded_by(engines.reminder()),
             config: Arc::new(handler.config.iter().map(|(k, v)| (k.clone(), v.clone())).collect()),
             hostcall_fuel: hostcall_fuel(&handler.limits),
         };
@@ -148,7 +148,9 @@ impl Parts {
         let guest = self.exports.instantiate(&mut store, &self.pre);
         let said = output.end_call();
         let guest = guest.map_err(|error| {
-            let reason = fault::startup(&error, limits, INSTANTIATION, &said);
+            let took = store.data().clock.elapsed();
+            let call = fault::Call { limits, said: &said, took };
+            let reason = fault::startup(&error, &call, INSTANTIATION);
             anyhow!(
                 "failed to instantiate the component of handler {:?}: {reason}",
                 self.handler.name
@@ -198,7 +200,10 @@ impl Exports {
             Self::Fallible(indices) => indices.load(store, &instance).map(Guest::Fallible),
         };
         guest.map_err(|error| {
-            error.context("its handle function does not have the types of lockstep:handler@0.1.0")
+            error.context(
+                "its handle function does not have the types of lockstep:handler@0.1.0; build it \
+                 against that contract, unchanged",
+            )
         })
     }
 }
@@ -210,7 +215,7 @@ fn link(
     host::linker(engine)
         .and_then(|linker| linker.instantiate_pre(component))
         .map_err(fault::host_error)
-        .context("failed to link the component to what this host provides")
+        .with_context(imports::misfit)
 }
 
 /// Bounds what one call makes the host allocate for what the guest hands over: the outputs with

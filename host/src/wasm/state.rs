@@ -29,6 +29,7 @@ pub(super) struct State {
 /// When the present call has to end.
 pub(super) struct Clock {
     ticker: Arc<Ticker>,
+    started: u64,
     deadline: u64,
 }
 
@@ -55,7 +56,7 @@ impl State {
             resources,
             config,
             limiter: Limiter::new(limits),
-            clock: Clock { ticker, deadline: 0 },
+            clock: Clock { ticker, started: 0, deadline: 0 },
         }
     }
 
@@ -73,7 +74,13 @@ impl State {
 impl Clock {
     /// Starts a call that may take this many ticks.
     pub(super) fn start(&mut self, ticks: u64) {
-        self.deadline = self.ticker.now().saturating_add(ticks);
+        self.started = self.ticker.now();
+        self.deadline = self.started.saturating_add(ticks);
+    }
+
+    /// How long the call has run, to the tick.
+    pub(super) fn elapsed(&self) -> Duration {
+        ticker::span(self.ticker.now().saturating_sub(self.started))
     }
 
     /// The ticker, for those that wait.

@@ -118,7 +118,8 @@ impl Failures {
                 handler = %self.handler.name,
                 dead_letters = self.dead_letters.len(),
                 topic = %self.handler.dead_letter_topic,
-                "first dead letter of the transaction: {text}"
+                "first dead letter of the transaction: {text}{}",
+                details(failure)
             );
             status.failed(text);
         }
@@ -129,7 +130,8 @@ impl Failures {
             let text = format!("{position}: {}: {}", failure.kind, failure.message);
             error!(
                 handler = %self.handler.name,
-                "handler halted at {text}; correct the cause and restart the host to go on"
+                "handler halted at {text}; correct the cause and restart the host to go on{}",
+                details(&failure)
             );
             status.halted(position, text);
         }
@@ -152,8 +154,12 @@ impl Failures {
         waiting.filter(|w| w.offset == input.offset).map_or(0, |w| w.failed)
     }
 
-    fn dead_letter(&mut self, input: &Consumed, failure: Failure, attempts: u32) -> Verdict {
+    fn dead_letter(&mut self, input: &Consumed, mut failure: Failure, attempts: u32) -> Verdict {
         let event = self.handler.dead_letter(input, &failure, attempts);
+        if !self.dead_letters.is_empty() {
+            // Only the first is told, and a transaction may have thousands.
+            failure.details = String::new();
+        }
         self.dead_letters.push((input.position(), failure));
         Verdict::Done(vec![event])
     }
@@ -162,4 +168,9 @@ impl Failures {
         self.halts.push((input.position(), failure));
         Verdict::Hold(None)
     }
+}
+
+/// What a failure's message leaves out, below the line that holds it.
+fn details(failure: &Failure) -> String {
+    if failure.details.is_empty() { String::new() } else { format!("\n{}", failure.details) }
 }

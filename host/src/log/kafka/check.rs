@@ -17,6 +17,8 @@ const NOBODY: &str = "lockstep-check";
 /// Lets librdkafka look at every property, key and certificate; it connects to nothing. The
 /// error names the file and the key, and never a value.
 pub fn check_properties(config: &KafkaConfig) -> Result<(), ConfigError> {
+    check_sasl(config, Role::Consumer)?;
+    check_sasl(config, Role::Producer)?;
     let clients = Clients::new(config.clone());
     let consumer: KafkaResult<BaseConsumer<Silent>> =
         offline(clients.consumer(NOBODY)).create_with_context(Silent);
@@ -24,6 +26,48 @@ pub fn check_properties(config: &KafkaConfig) -> Result<(), ConfigError> {
     let producer: KafkaResult<BaseProducer<Silent>> =
         offline(clients.transactional_producer(NOBODY)).create_with_context(Silent);
     producer.map(drop).map_err(|error| explain(config, Role::Producer, &error))
+}
+
+/// What SASL cannot do without: librdkafka would say it without the property, or not at all.
+fn check_sasl(config: &KafkaConfig, role: Role) -> Result<(), ConfigError> {
+    let own = match role {
+        Role::Consumer => &config.consumer,
+        Role::Producer => &config.producer,
+    };
+    let get = |name: &str| own.get(name).or_else(|| config.common.get(name));
+    let protocol = get("security.protocol").unwrap_or_default().to_ascii_lowercase();
+    if !protocol.starts_with("sasl_") {
+        return Ok(());
+    }
+    const MECHANISM: &str = "sasl.mechanism";
+    let fix = "write for example \"sasl.mechanism\" = \"SCRAM-SHA-512\"; SCRAM-SHA-256, PLAIN and \
+               OAUTHBEARER are known too";
+    let mechanism = match get(MECHANISM).or_else(|| get("sasl.mechanisms")) {
+        None => {
+            let problem = format!(
+                "is missing: with security.protocol {protocol} it says how to log in, and \
+                 librdkafka's default, GSSAPI (Kerberos), is not in this build"
+            );
+            return Err(config.refuse(role, Some(MECHANISM), &problem, fix));
+        }
+        Some(mechanism) => mechanism.to_ascii_uppercase(),
+    };
+    if mechanism == "GSSAPI" {
+        let problem = "GSSAPI (Kerberos) is not in this build";
+        return Err(config.refuse(role, Some(MECHANISM), problem, fix));
+    }
+    if mechanism == "PLAIN" || mechanism.starts_with("SCRAM-") {
+        for (name, variable) in
+            [("sasl.username", "KAFKA_USER"), ("sasl.password", "KAFKA_PASSWORD")]
+        {
+            if get(name).is_none() {
+                let problem = format!("is missing: {mechanism} needs a name and a password");
+                let fix = format!("write for example {name:?} = \"${{{variable}}}\"");
+                return Err(config.refuse(role, Some(name), &problem, &fix));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn offline(mut client: ClientConfig) -> ClientConfig {
@@ -127,6 +171,22 @@ mod tests {
             let refusal = check(properties).unwrap_err();
             assert!(refusal.starts_with(&format!("command line: -X {name}: ")), "{refusal}");
             assert!(!refusal.contains("hunter2") && !refusal.contains("987654321"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn sasl_is_told_what_it_lacks() {
+        let sasl = ("security.protocol", "SASL_SSL");
+        let scram = ("sasl.mechanism", "SCRAM-SHA-512");
+        for (properties, name, words) in [
+            (&[sasl] as &[_], "sasl.mechanism", "is missing: with security.protocol sasl_ssl"),
+            (&[sasl, ("sasl.mechanism", "GSSAPI")], "sasl.mechanism", "not in this build"),
+            (&[sasl, scram], "sasl.username", "SCRAM-SHA-512 needs a name and a password"),
+            (&[sasl, scram, ("sasl.username", "ada")], "sasl.password", "\"${KAFKA_PASSWORD}\""),
+        ] {
+            let refusal = check(properties).unwrap_err();
+            assert!(refusal.starts_with(&format!("command line: -X {name}: ")), "{refusal}");
+            assert!(refusal.contains(words), "{words:?} is not said: {refusal}");
         }
     }
 

@@ -182,9 +182,11 @@ fn all_imports_that_the_host_lacks_are_named() -> anyhow::Result<()> {
         (import "log" (func))"#;
     let component = Guest { imports, ..Guest::default() }.build();
     let refused = refusal(handler(), &component);
-    let named = "does not provide: acme:db/query@1.0.0, log, wasi:http/outgoing-handler@0.2.0;";
-    assert!(refused.contains(named), "{refused}");
-    assert!(refused.contains("wasi:cli/environment@0.2"), "{refused}");
+    for named in
+        ["provide: acme:db/query@1.0.0 (", "; log (", "; wasi:http/outgoing-handler@0.2.0 ("]
+    {
+        assert!(refused.contains(named), "{named:?}: {refused}");
+    }
     let inspection = Runtime::new()?.inspect(&component)?;
     assert_eq!(inspection.missing.len(), 3);
     assert_eq!(inspection.imports.len(), 4);

@@ -66,7 +66,13 @@ fn an_endless_loop_ends_at_the_deadline() {
     let failure = fail_twice(handler, &guest);
     assert!(start.elapsed() >= Duration::from_millis(100), "two calls were cut short");
     assert_eq!(failure.kind, FailureKind::Deadline);
-    assert_eq!(failure.message, "took longer than limits.time = 50ms; in handle");
+    let message = &failure.message;
+    assert!(
+        message.starts_with("took longer than limits.time = 50ms: stopped after "),
+        "{message}"
+    );
+    assert!(message.ends_with("ms; in handle"), "{message}");
+    assert!(failure.details.contains("raise limits.time in handler.toml"), "{}", failure.details);
 }
 
 #[test]
@@ -85,7 +91,12 @@ fn a_guest_that_sleeps_ends_at_the_deadline_too() {
     assert!(start.elapsed() >= Duration::from_millis(100), "two calls were cut short");
     assert!(start.elapsed() < Duration::from_secs(60), "the guest slept");
     assert_eq!(failure.kind, FailureKind::Deadline);
-    assert!(failure.message.starts_with("took longer than limits.time = 50ms"));
+    let message = &failure.message;
+    assert!(
+        message.starts_with("took longer than limits.time = 50ms: stopped after "),
+        "{message}"
+    );
+    assert!(message.contains(", waiting in the host; in "), "{message}");
 }
 
 #[test]
@@ -113,8 +124,10 @@ fn a_memory_bomb_is_refused_at_the_limit() {
     };
     let failure = fail_twice(handler(), &guest);
     assert_eq!(failure.kind, FailureKind::Memory);
-    let message = "asked for 68.8 MiB of memory; limits.memory allows 64.0 MiB; in handle";
+    let message =
+        "asked for 6.2 MiB of memory on top of 62.6 MiB; limits.memory = 64.0 MiB; in handle";
     assert_eq!(failure.message, message);
+    assert!(failure.details.contains("raise limits.memory in handler.toml"), "{}", failure.details);
 }
 
 #[test]
@@ -135,7 +148,10 @@ fn a_component_larger_than_its_memory_limit_is_refused() {
         handler.limits.memory = 1 << 20;
         let refused = refusal(handler, &Guest { pages: 17, ..Guest::default() }.build());
         assert!(
-            refused.contains("asked for 1.1 MiB of memory; limits.memory allows 1.0 MiB"),
+            refused.contains(
+                "asked for 1.1 MiB of memory on top of 0 B; limits.memory = 1.0 MiB; raise the \
+                 limit in handler.toml"
+            ),
             "{refused}"
         );
     }
@@ -143,10 +159,16 @@ fn a_component_larger_than_its_memory_limit_is_refused() {
 
 #[test]
 fn a_component_of_too_many_instances_is_refused() {
-    let mut handler = handler();
-    handler.limits.instances = 1;
-    let refused = refusal(handler, &sleeper_with_memory());
-    assert!(refused.contains("limits.instances = 1"), "{refused}");
+    for instances in [Instances::Reused, Instances::PerEvent] {
+        let mut handler = Handler { instances, ..handler() };
+        handler.limits.instances = 1;
+        let refused = refusal(handler, &sleeper_with_memory());
+        let words = match instances {
+            Instances::Reused => "than limits.instances = 1; raise it in handler.toml",
+            Instances::PerEvent => "raise limits.instances in handler.toml",
+        };
+        assert!(refused.contains(words), "{refused}");
+    }
 }
 
 /// Two core instances: the texts and the main module.
@@ -180,6 +202,7 @@ fn endless_recursion_ends_at_the_stack_limit() {
         let failure = fail_twice(handler, &guest);
         assert_eq!(failure.kind, FailureKind::Stack, "{}", failure.message);
         assert!(failure.message.starts_with("went deeper than limits.stack = "));
+        assert!(failure.message.ends_with("; in handle (48 times)"), "{}", failure.message);
     }
 }
 
@@ -192,7 +215,8 @@ fn a_table_that_grows_beyond_the_limit_is_a_fault_of_resources() {
     };
     let failure = fail_twice(handler(), &guest);
     assert_eq!(failure.kind, FailureKind::Resources);
-    assert!(failure.message.starts_with("asked for 200001 table elements"), "{}", failure.message);
+    let message = "asked for 200000 table elements on top of 1; limits.table_elements = 100000";
+    assert!(failure.message.starts_with(message), "{}", failure.message);
 }
 
 #[test]
