@@ -65,8 +65,8 @@ pub struct Handler {
     pub config: BTreeMap<String, String>,
     /// Topics to create when they are missing.
     pub topics: Vec<TopicSpec>,
-    /// The command that builds the component.
-    pub build_command: String,
+    /// The command that builds the component; `None` is told by what lies in its folder.
+    pub build_command: Option<String>,
 }
 
 /// How long an instance lives.

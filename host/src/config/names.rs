@@ -151,7 +151,7 @@ impl Rule for Command {
     }
 
     fn example() -> String {
-        format!("{:?}", Self::fallback())
+        "\"cargo build --release --target wasm32-wasip2\"".to_owned()
     }
 
     fn text(text: &str) -> Result<String, String> {
@@ -159,12 +159,6 @@ impl Rule for Command {
             return Err(String::new());
         }
         Ok(text.to_owned())
-    }
-}
-
-impl Fallback for Command {
-    fn fallback() -> String {
-        "cargo build --release --target wasm32-wasip2".to_owned()
     }
 }
 

@@ -161,7 +161,7 @@ fn a_minimal_manifest_has_the_documented_defaults() {
     assert_eq!(limits.log_lines_per_second, 100);
     assert_eq!((handler.batch.events, handler.batch.bytes), (10_000, 8 << 20));
     assert_eq!(handler.interval, Duration::from_millis(100));
-    assert_eq!(handler.build_command, "cargo build --release --target wasm32-wasip2");
+    assert_eq!(handler.build_command, None);
 }
 
 #[test]

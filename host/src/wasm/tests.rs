@@ -52,7 +52,7 @@ fn handler() -> Handler {
         interval: Duration::from_millis(100),
         config: BTreeMap::new(),
         topics: Vec::new(),
-        build_command: String::new(),
+        build_command: None,
     }
 }
 
