@@ -242,7 +242,8 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_named() {
-        let step = Step { toolchain: PLAIN, folder: Path::new("."), progress: &|_| (), say: &|_| () };
+        let step =
+            Step { toolchain: PLAIN, folder: Path::new("."), progress: &|_| (), say: &|_| () };
         for command in ["no-such-tool --fast", "true && no-such-tool"] {
             let said = step.run(command).map_or_else(|error| error.to_string(), |()| String::new());
             assert!(said.contains("no-such-tool") && said.contains("[build]"), "{said}");

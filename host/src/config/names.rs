@@ -77,6 +77,16 @@ impl Rule for HandlerName {
     }
 }
 
+/// Whether a handler may have this name.
+pub(crate) fn is_handler_name(text: &str) -> bool {
+    HandlerName::text(text).is_ok()
+}
+
+/// What the names of handlers are like, to follow "is not".
+pub(crate) fn handler_name_is() -> String {
+    HandlerName::what()
+}
+
 impl Rule for GroupName {
     type Value = String;
 

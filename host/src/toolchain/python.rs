@@ -12,9 +12,9 @@ const INSTALLED: &str = ".venv/installed-requirements.txt";
 
 /// Whether a file of requirements in the folder names this package.
 pub(super) fn requires(folder: &Path, package: &str) -> bool {
-    [REQUIREMENTS, "pyproject.toml"].iter().any(|file| {
-        fs::read_to_string(folder.join(file)).is_ok_and(|text| text.contains(package))
-    })
+    [REQUIREMENTS, "pyproject.toml"]
+        .iter()
+        .any(|file| fs::read_to_string(folder.join(file)).is_ok_and(|text| text.contains(package)))
 }
 
 /// Makes `.venv` when it is missing, and installs the requirements when they changed.

@@ -54,7 +54,9 @@ fn is_for_cargo_component(manifest: &Path) -> bool {
 /// The layout that `lockstep new --lang python` makes, or the same without `src`.
 fn componentize_py(handler: &Handler, folder: &Path) -> Option<String> {
     let path = ["src", "."].into_iter().find(|path| folder.join(path).join("app.py").is_file())?;
-    let component = handler.component.strip_prefix(folder).ok()?.to_str()?;
+    // Where the folder is the current one, the component's path does not begin with it.
+    let component = handler.component.strip_prefix(folder).unwrap_or(&handler.component);
+    let component = component.to_str()?;
     Some(format!(
         ".venv/bin/componentize-py --quiet --wit-path wit componentize --python-path {path} \
          --output '{component}' app"
