@@ -39,6 +39,7 @@ mod dev;
 mod fleet;
 mod harness;
 mod ingest;
+mod languages;
 mod limits;
 mod outputs;
 mod policies;
