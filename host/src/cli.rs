@@ -5,6 +5,7 @@
 //! kept behind the seams they call.
 
 mod arguments;
+mod build;
 mod building;
 mod check;
 mod completions;
@@ -16,6 +17,7 @@ mod group;
 mod invitation;
 mod logging;
 mod lookup;
+mod new;
 mod pipeline;
 mod problem;
 mod produce;
@@ -51,6 +53,7 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  lockstep new weather                             Make a handler
   lockstep dev                                     Build and run the handlers found here
   lockstep run --config lockstep.toml              Run a host
   lockstep consume destination-topic --follow      Watch a topic
@@ -58,6 +61,7 @@ Examples:
 
 const LONG_EXAMPLES: &str = "\
 Examples:
+  lockstep new weather                             Make a handler
   lockstep dev                                     Build and run the handlers found here
   lockstep run --config lockstep.toml              Run a host
   lockstep consume destination-topic --follow      Watch a topic
@@ -73,6 +77,8 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::NewArgs),
+    Build(build::BuildArgs),
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Dev(dev::DevArgs),
@@ -105,6 +111,8 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<ExitCode> {
             out.flush()?;
             Ok(ExitCode::Success)
         }
+        Some(Command::New(args)) => new::new(&args),
+        Some(Command::Build(args)) => build::build(&args),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Dev(args)) => dev::dev(&args),

@@ -15,11 +15,10 @@ pub fn read_component(handler: &Handler) -> anyhow::Result<Vec<u8>> {
     let path = &handler.component;
     std::fs::read(path).with_context(|| {
         format!(
-            "failed to read the component {:?} of handler {:?}; build it with `{}` in the \
-             handler's folder, or correct `component` in its handler.toml",
+            "failed to read the component {:?} of handler {:?}; build it with `lockstep build` \
+             in the handler's folder, or correct `component` in its handler.toml",
             path.display(),
             handler.name,
-            handler.build_command
         )
     })
 }

@@ -66,10 +66,10 @@ pub struct Handler {
     pub config: BTreeMap<String, String>,
     /// Topics to create when they are missing.
     pub topics: Vec<TopicSpec>,
-    /// The command that builds the component.
-    pub build_command: String,
     /// The properties that do not hold for it, and are not tested.
     pub test_skip: Vec<Property>,
+    /// The command that builds the component; `None` is told by what lies in its folder.
+    pub build_command: Option<String>,
 }
 
 /// How long an instance lives.

@@ -19,6 +19,7 @@ pub mod problem;
 pub mod property;
 pub mod retry;
 pub mod runner;
+pub mod scaffold;
 pub mod server;
 pub mod signals;
 pub mod status;

@@ -1,19 +1,24 @@
 //! Building handlers: runs the build command of a manifest in the handler's folder, and sees to
 //! it that the tools are there.
 //!
+//! What is cheap to install and stays in the handler's folder is installed when it is missing:
+//! npm packages, a virtual environment of Python, a target of Rust. What is dear or touches the
+//! rest of the machine is only named, with the command that installs it.
+//!
 //! The built component is where the manifest says. So that cargo agrees, a build does not see
 //! `CARGO_TARGET_DIR`: it would move the output of every handler to a place that no manifest can
-//! name. Whether something has to be built is cargo's to decide; it takes a fraction of a second
-//! when nothing has changed. Knows nothing of terminals: progress goes to the caller.
+//! name. Knows nothing of terminals: progress goes to the caller.
+
+mod node;
+mod python;
+mod recipe;
+mod rust;
 
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use crate::handler::Handler;
-
-/// What cargo builds components for.
-const TARGET: &str = "wasm32-wasip2";
 
 /// Variables that make cargo write elsewhere than the manifest says.
 const ELSEWHERE: [&str; 2] = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"];
@@ -24,6 +29,9 @@ pub enum BuildError {
     /// A tool is missing or does not work; the text says how to get it.
     #[error("{0}")]
     Tool(String),
+    /// Neither the manifest nor the folder says how to build; the text says how to say it.
+    #[error("{0}")]
+    Unclear(String),
     /// The command could not be run at all.
     #[error("failed to run `{command}` in {folder:?}")]
     NotRun {
@@ -77,19 +85,21 @@ impl Toolchain {
         folder: &Path,
         progress: &dyn Fn(&str),
     ) -> Result<(), BuildError> {
-        let command = handler.build_command.as_str();
-        if needs_target(command) {
-            ensure_target(folder, progress)?;
-        }
-        let (status, output) = self
-            .run(command, folder, progress)
-            .map_err(|source| not_run(command, folder, source))?;
-        let (command, folder) = (command.to_owned(), folder.to_owned());
-        if !status.success() {
-            return Err(BuildError::Failed { command, folder, status, output });
-        }
+        let Some(command) = recipe::command(handler, folder)? else {
+            tracing::info!(handler = %handler.name, "nothing to build: there is only a component");
+            return Ok(());
+        };
+        let say = |what: &str| {
+            progress(what);
+            tracing::info!(handler = %handler.name, "{what}");
+        };
+        let step = Step { toolchain: self, folder, progress, say: &say };
+        rust::prepare(&command, &step)?;
+        node::prepare(&step)?;
+        python::prepare(&step)?;
+        step.run(&command)?;
         if !handler.component.is_file() {
-            let component = handler.component.clone();
+            let (folder, component) = (folder.to_owned(), handler.component.clone());
             return Err(BuildError::NoComponent { command, folder, component });
         }
         Ok(())
@@ -130,47 +140,61 @@ impl Toolchain {
     }
 }
 
+/// One build, for those who prepare it.
+struct Step<'a> {
+    toolchain: Toolchain,
+    folder: &'a Path,
+    progress: &'a dyn Fn(&str),
+    /// Tells the person what is done besides building.
+    say: &'a dyn Fn(&str),
+}
+
+impl Step<'_> {
+    /// Runs a command line in the folder of the handler.
+    fn run(&self, command: &str) -> Result<(), BuildError> {
+        let Self { toolchain, folder, progress, .. } = *self;
+        let (status, output) = toolchain
+            .run(command, folder, progress)
+            .map_err(|source| not_run(command, folder, source))?;
+        match status.code() {
+            Some(0) => Ok(()),
+            Some(NOT_FOUND) => Err(BuildError::Tool(not_found(command, folder, &output))),
+            _ => {
+                let (command, folder) = (command.to_owned(), folder.to_owned());
+                Err(BuildError::Failed { command, folder, status, output })
+            }
+        }
+    }
+
+    /// Whether the folder holds this file.
+    fn has(&self, file: &str) -> bool {
+        self.folder.join(file).is_file()
+    }
+}
+
+/// With this a shell ends when there is no such program.
+const NOT_FOUND: i32 = 127;
+
+/// The shell's last words say which program it did not find.
+fn not_found(command: &str, folder: &Path, output: &[u8]) -> String {
+    let output = String::from_utf8_lossy(output);
+    let said = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let tool = tool_of(command);
+    let fix = match tool {
+        "make" => "install make, for example with `apt-get install make`".to_owned(),
+        "npm" | "npx" | "node" => node::INSTALL.to_owned(),
+        _ => "install what is missing, or correct `command` under [build] in handler.toml".into(),
+    };
+    format!("a program that `{command}` needs was not found in {folder:?} ({}); {fix}", said.trim())
+}
+
+/// The program that a command line runs first.
+fn tool_of(command: &str) -> &str {
+    command.split_whitespace().next().unwrap_or_default()
+}
+
 fn not_run(command: &str, folder: &Path, source: io::Error) -> BuildError {
     BuildError::NotRun { command: command.to_owned(), folder: folder.to_owned(), source }
-}
-
-/// Whether a command is cargo building for [`TARGET`], whose needs are known.
-fn needs_target(command: &str) -> bool {
-    command.split_whitespace().next() == Some("cargo") && command.contains(TARGET)
-}
-
-/// Sees to it that cargo can build for [`TARGET`] in this folder, where a `rust-toolchain.toml`
-/// may choose the toolchain.
-fn ensure_target(folder: &Path, progress: &dyn Fn(&str)) -> Result<(), BuildError> {
-    if which::which("cargo").is_err() {
-        return Err(BuildError::Tool(
-            "cargo was not found, which builds handlers written in Rust; install Rust from \
-             https://rustup.rs, or run with --no-build when the component is there already"
-                .to_owned(),
-        ));
-    }
-    if which::which("rustup").is_err() {
-        return ensure_target_without_rustup(folder);
-    }
-    let installed = query("rustup", &["target", "list", "--installed"], folder)?;
-    if installed.lines().any(|line| line.trim() == TARGET) {
-        return Ok(());
-    }
-    progress(&format!("installing the Rust target {TARGET}"));
-    tracing::info!(name = TARGET, "installing the Rust target");
-    query("rustup", &["target", "add", TARGET], folder).map(drop)
-}
-
-/// A Rust that did not come from rustup, for example a distribution's.
-fn ensure_target_without_rustup(folder: &Path) -> Result<(), BuildError> {
-    let found = query("rustc", &["--print", "target-libdir", "--target", TARGET], folder)?;
-    if Path::new(found.trim()).is_dir() {
-        return Ok(());
-    }
-    Err(BuildError::Tool(format!(
-        "the Rust target {TARGET} is not installed and rustup, which could install it, was not \
-         found; install Rust from https://rustup.rs, or your distribution's package for {TARGET}"
-    )))
 }
 
 /// What a tool answers on stdout.
@@ -217,10 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn only_cargo_for_the_component_target_is_looked_after() {
-        assert!(needs_target("cargo build --release --target wasm32-wasip2"));
-        assert!(!needs_target("cargo component build --release"));
-        assert!(!needs_target("npm run build"));
-        assert!(!needs_target("make wasm32-wasip2"));
+    fn a_program_that_is_not_there_is_named() {
+        let step =
+            Step { toolchain: PLAIN, folder: Path::new("."), progress: &|_| (), say: &|_| () };
+        for command in ["no-such-tool --fast", "true && no-such-tool"] {
+            let said = step.run(command).map_or_else(|error| error.to_string(), |()| String::new());
+            assert!(said.contains("no-such-tool") && said.contains("[build]"), "{said}");
+        }
+        assert!(matches!(step.run("exit 1"), Err(BuildError::Failed { .. })));
+        assert!(step.run("true").is_ok());
     }
 }

@@ -41,6 +41,7 @@ mod fleet;
 mod guide;
 mod harness;
 mod ingest;
+mod languages;
 mod limits;
 mod mistakes;
 mod outputs;

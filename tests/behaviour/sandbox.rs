@@ -82,7 +82,7 @@ fn a_file_that_is_no_component_is_refused(world: Scenario) {
 
 fn a_component_file_that_is_missing_is_named_with_the_fix(world: Scenario) {
     let missing = world.directory().join("not-built-yet.wasm");
-    is_refused(world, missing, &["cargo build"]);
+    is_refused(world, missing, &["lockstep build"]);
 }
 
 fn an_import_that_nobody_provides_is_named(world: Scenario) {

@@ -46,6 +46,12 @@ pub fn run<I: AsRef<OsStr>>(directory: &Path, args: impl IntoIterator<Item = I>)
 /// Runs a command to its end with this input.
 #[track_caller]
 pub fn finish(command: &mut Command, input: &[u8]) -> Ran {
+    finish_within(DEADLINE, command, input)
+}
+
+/// Runs a command that may take this long, like a first build, to its end with this input.
+#[track_caller]
+pub fn finish_within(deadline: Duration, command: &mut Command, input: &[u8]) -> Ran {
     let file = || tempfile::tempfile().expect("a temporary file can be made");
     let (mut stdin, stdout, stderr) = (file(), file(), file());
     stdin.write_all(input).and_then(|()| stdin.rewind()).expect("a temporary file can be written");
@@ -62,14 +68,14 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Ran {
         if let Some(status) = child.try_wait().expect("the child is ours") {
             break status;
         }
-        if begun.elapsed() > DEADLINE {
+        if begun.elapsed() > deadline {
             let _ = child.kill();
         }
         std::thread::sleep(Duration::from_millis(2));
     };
     guardian::forget(child.id());
     let ran = Ran { code: process::code(status), stdout: content(stdout), stderr: content(stderr) };
-    assert!(begun.elapsed() < DEADLINE, "{command:?} did not end: {ran:?}");
+    assert!(begun.elapsed() < deadline, "{command:?} did not end: {ran:?}");
     ran
 }
 

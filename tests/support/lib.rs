@@ -21,4 +21,5 @@ pub mod process;
 pub mod produce_request;
 pub mod scenario;
 pub mod secured;
+pub mod tools;
 pub mod wait;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::exit::ExitCode;
 use super::problem::Problem;
 use super::progress::Progress;
+use super::shell;
 use super::stdout::{OutputFormat, Stdout};
 use crate::config::{self, HostConfig};
 use crate::deployment;
@@ -143,8 +144,8 @@ fn inspect_component(
     let read = fs::read(path).map_err(|error| {
         let folder = manifest.parent().unwrap_or(manifest);
         let fix = format!(
-            "build it with `{}` in {folder:?}, or correct `component` in {manifest:?}",
-            handler.build_command
+            "build it with `lockstep build {}`, or correct `component` in {manifest:?}",
+            shell::word(&folder.to_string_lossy())
         );
         Problem::new(path, format!("the component cannot be read: {error}"), Some(fix))
     });

@@ -27,9 +27,9 @@ const SAMPLE: &str = "sample.json";
 ///
 /// A handler folder holds a `handler.toml`, which names the handler, its source topics and its
 /// component. Without FOLDER, the current folder and three levels below it are searched. Each
-/// handler is built with the command in its manifest (by default `cargo build --release --target
-/// wasm32-wasip2`), missing topics are created, and every source topic takes events over HTTP.
-/// Once it runs, lines to paste are printed that send an event and watch what becomes of it.
+/// handler is built as `lockstep build` does, missing topics are created, and every source topic
+/// takes events over HTTP. Once it runs, lines to paste are printed that send an event and watch
+/// what becomes of it.
 ///
 /// Events are kept in an embedded log, so nothing else is needed; --brokers runs the same on
 /// Kafka.
@@ -212,8 +212,8 @@ mod tests {
             interval: Duration::ZERO,
             config: BTreeMap::new(),
             topics,
-            build_command: String::new(),
             test_skip: Vec::new(),
+            build_command: None,
         }
     }
 

@@ -77,6 +77,16 @@ impl Rule for HandlerName {
     }
 }
 
+/// Whether a handler may have this name.
+pub(crate) fn is_handler_name(text: &str) -> bool {
+    HandlerName::text(text).is_ok()
+}
+
+/// What the names of handlers are like, to follow "is not".
+pub(crate) fn handler_name_is() -> String {
+    HandlerName::what()
+}
+
 impl Rule for GroupName {
     type Value = String;
 
@@ -151,7 +161,7 @@ impl Rule for Command {
     }
 
     fn example() -> String {
-        format!("{:?}", Self::fallback())
+        "\"cargo build --release --target wasm32-wasip2\"".to_owned()
     }
 
     fn text(text: &str) -> Result<String, String> {
@@ -159,12 +169,6 @@ impl Rule for Command {
             return Err(String::new());
         }
         Ok(text.to_owned())
-    }
-}
-
-impl Fallback for Command {
-    fn fallback() -> String {
-        "cargo build --release --target wasm32-wasip2".to_owned()
     }
 }
 

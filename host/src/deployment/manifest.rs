@@ -103,7 +103,7 @@ struct BatchToml {
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct BuildToml {
-    command: Checked<Command>,
+    command: Option<Checked<Command>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -191,8 +191,8 @@ fn handler(file: &Path, toml: ManifestToml) -> Result<Handler, ConfigError> {
         interval: toml.batch.interval.0,
         config: toml.config.into_iter().map(|(key, value)| (key, value.0)).collect(),
         topics: topics::specs(file, toml.topics)?,
-        build_command: toml.build.command.0,
         test_skip: toml.test.skip.into_iter().map(|property| property.0).collect(),
+        build_command: toml.build.command.map(|command| command.0),
         name,
     })
 }

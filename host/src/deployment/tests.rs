@@ -169,7 +169,7 @@ fn a_minimal_manifest_has_the_documented_defaults() {
     assert_eq!((handler.batch.events, handler.batch.bytes), (10_000, 8 << 20));
     assert_eq!(handler.interval, Duration::from_millis(100));
     assert!(handler.test_skip.is_empty());
-    assert_eq!(handler.build_command, "cargo build --release --target wasm32-wasip2");
+    assert_eq!(handler.build_command, None);
 }
 
 #[test]

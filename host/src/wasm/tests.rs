@@ -52,8 +52,8 @@ fn handler() -> Handler {
         interval: Duration::from_millis(100),
         config: BTreeMap::new(),
         topics: Vec::new(),
-        build_command: String::new(),
         test_skip: Vec::new(),
+        build_command: None,
     }
 }
 

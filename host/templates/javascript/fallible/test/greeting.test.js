@@ -1,0 +1,18 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { BadPerson, greet } from "../src/greeting.js";
+
+const bytes = (text) => new TextEncoder().encode(text);
+
+test("a person is greeted", () => {
+  const greeted = new TextDecoder().decode(greet(bytes('{"name":"Ada"}')));
+  assert.equal(greeted, '{"name":"Ada","greeting":"Hello, Ada!"}');
+});
+
+test("what is no person is refused with the reason", () => {
+  for (const json of ["", "no JSON", "null", "[]", "{}", '{"name":7}']) {
+    assert.throws(() => greet(bytes(json)), BadPerson, json);
+  }
+  assert.throws(() => greet(Uint8Array.of(0xff)), /expected a JSON object with a text "name"/);
+});
