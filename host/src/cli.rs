@@ -5,6 +5,7 @@
 //! kept behind the seams they call.
 
 mod arguments;
+mod building;
 mod check;
 mod completions;
 mod consume;

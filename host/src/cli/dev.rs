@@ -2,44 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::Args;
 
 use super::arguments::key_value;
-use super::exit::{CliError, ExitCode};
-use super::folders;
+use super::exit::ExitCode;
+use super::folders::Found;
 use super::invitation::{Invitation, Invited, Sample};
-use super::progress::Progress;
 use super::selection::DEFAULT_DATA_DIR;
 use super::stdout::Stdout;
-use super::{logging, shell};
-use crate::config::{self, HostConfig, HostTopic, HttpConfig, KafkaConfig, MANIFEST};
+use super::{building, folders, shell};
+use crate::config::{self, HostConfig, HostTopic, HttpConfig, KafkaConfig};
 use crate::handler::Handler;
-use crate::toolchain::{BuildError, Toolchain};
+use crate::server;
 use crate::topic::TopicSpec;
-use crate::{deployment, server};
 
 /// A file in a handler folder with an event to try it with.
 const SAMPLE: &str = "sample.json";
-
-const NO_HANDLERS: &str = "\
-found no handler folder here or up to three levels below
-
-A handler folder holds the code of a handler and a handler.toml that says at least:
-
-  name = \"weather\"
-  component = \"target/wasm32-wasip2/release/weather.wasm\"
-  from = [\"source-topic\"]
-  to = [\"destination-topic\"]
-
-Name a folder that lies elsewhere, `lockstep dev path/to/folder`, or begin with a copy of one in
-the folder `handlers` of the Lockstep project.";
 
 /// Build handlers and run them here.
 ///
@@ -89,15 +71,8 @@ pub(super) struct DevArgs {
     no_build: bool,
 }
 
-/// A handler and the folder it is built in.
-struct Found {
-    manifest: PathBuf,
-    folder: PathBuf,
-    handler: Handler,
-}
-
 pub(super) fn dev(args: &DevArgs) -> anyhow::Result<ExitCode> {
-    let found = load(args)?;
+    let found = folders::load(&args.folders, "dev")?;
     let kafka = match &args.brokers {
         Some(brokers) => Some(KafkaConfig::from_command_line(brokers, &args.properties)?),
         None => None,
@@ -109,7 +84,7 @@ pub(super) fn dev(args: &DevArgs) -> anyhow::Result<ExitCode> {
     config::cross_check(&config, &handlers)?;
     config.topics = topics(&handlers);
     if !args.no_build {
-        build(&found)?;
+        building::build(&found)?;
     }
     let invitation = invitation(args, &found);
     let on_ready = move |ready: &server::Ready| {
@@ -119,64 +94,6 @@ pub(super) fn dev(args: &DevArgs) -> anyhow::Result<ExitCode> {
     };
     server::run(config, handlers, Box::new(on_ready))?;
     Ok(ExitCode::Success)
-}
-
-fn load(args: &DevArgs) -> anyhow::Result<Vec<Found>> {
-    let folders = match args.folders.as_slice() {
-        [] => folders::find(Path::new(".")).into_iter().map(without_dot).collect(),
-        given => given.to_vec(),
-    };
-    if folders.is_empty() {
-        return Err(CliError::Usage(NO_HANDLERS.to_owned()).into());
-    }
-    folders.iter().map(|path| load_one(path)).collect()
-}
-
-/// `weather` reads better than `./weather`; the current folder stays what it is.
-fn without_dot(path: PathBuf) -> PathBuf {
-    match path.strip_prefix(".") {
-        Ok(rest) if rest != Path::new("") => rest.to_owned(),
-        _ => path,
-    }
-}
-
-fn load_one(path: &Path) -> anyhow::Result<Found> {
-    let manifest = if path.is_dir() { path.join(MANIFEST) } else { path.to_owned() };
-    if !manifest.is_file() {
-        return Err(CliError::Usage(format!(
-            "there is no handler at {path:?}: expected a folder that holds a {MANIFEST}"
-        ))
-        .into());
-    }
-    let handler = deployment::load(&manifest)?;
-    let folder = match manifest.parent() {
-        Some(folder) if folder != Path::new("") => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    Ok(Found { manifest, folder, handler })
-}
-
-fn build(found: &[Found]) -> anyhow::Result<()> {
-    let toolchain = Toolchain { colours: logging::colours() };
-    for Found { folder, handler, .. } in found {
-        let started = Instant::now();
-        let result = {
-            let progress = Progress::start(format!("building {}", handler.name));
-            toolchain.build(handler, folder, &|line| progress.detail(line))
-        };
-        if let Err(BuildError::Failed { output, .. }) = &result {
-            // What the compiler said, as it said it; the error that follows names the handler.
-            std::io::stderr().write_all(output).context("failed to write to stderr")?;
-        }
-        result.with_context(|| format!("failed to build handler {:?}", handler.name))?;
-        let took = humantime::format_duration(rounded(started.elapsed())).to_string();
-        tracing::info!(handler = %handler.name, took, "built");
-    }
-    Ok(())
-}
-
-fn rounded(duration: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn host_config(args: &DevArgs, kafka: Option<KafkaConfig>, found: &[Found]) -> HostConfig {
@@ -251,6 +168,8 @@ fn sample(folder: &Path) -> Option<Sample> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::handler::{Instances, Limits, OnFailure};
     use crate::log::{BatchBounds, Start};

@@ -1,17 +1,84 @@
-//! Finding handler folders: those that hold a `handler.toml`.
+//! Handler folders, those that hold a `handler.toml`: found, or named by a person, and loaded.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::exit::CliError;
 use crate::config::MANIFEST;
+use crate::deployment;
+use crate::handler::Handler;
 
 /// How far below the start is looked.
 const DEPTH: usize = 3;
 
+/// A handler and the folder it is built in.
+pub(super) struct Found {
+    /// Its manifest.
+    pub(super) manifest: PathBuf,
+    /// The folder of the manifest.
+    pub(super) folder: PathBuf,
+    /// What the manifest says.
+    pub(super) handler: Handler,
+}
+
+/// The handlers in the folders that a person named, or, when none was named, in the current one
+/// and below. `command` is the one that asks, for the error that says how to go on.
+pub(super) fn load(given: &[PathBuf], command: &str) -> anyhow::Result<Vec<Found>> {
+    let folders = match given {
+        [] => find(Path::new(".")).into_iter().map(without_dot).collect(),
+        given => given.to_vec(),
+    };
+    if folders.is_empty() {
+        return Err(CliError::Usage(no_handlers(command)).into());
+    }
+    folders.iter().map(|path| load_one(path)).collect()
+}
+
+fn no_handlers(command: &str) -> String {
+    format!(
+        "\
+found no handler folder here or up to three levels below
+
+A handler folder holds the code of a handler and a handler.toml that says at least:
+
+  name = \"weather\"
+  component = \"target/wasm32-wasip2/release/weather.wasm\"
+  from = [\"source-topic\"]
+  to = [\"destination-topic\"]
+
+Make one with `lockstep new weather`, or name a folder that lies elsewhere, `lockstep {command} \
+path/to/folder`."
+    )
+}
+
+/// `weather` reads better than `./weather`; the current folder stays what it is.
+fn without_dot(path: PathBuf) -> PathBuf {
+    match path.strip_prefix(".") {
+        Ok(rest) if rest != Path::new("") => rest.to_owned(),
+        _ => path,
+    }
+}
+
+fn load_one(path: &Path) -> anyhow::Result<Found> {
+    let manifest = if path.is_dir() { path.join(MANIFEST) } else { path.to_owned() };
+    if !manifest.is_file() {
+        return Err(CliError::Usage(format!(
+            "there is no handler at {path:?}: expected a folder that holds a {MANIFEST}"
+        ))
+        .into());
+    }
+    let handler = deployment::load(&manifest)?;
+    let folder = match manifest.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    Ok(Found { manifest, folder, handler })
+}
+
 /// The handler folders in `root` and below, sorted; `root` itself may be one. Hidden folders,
 /// what builds and package managers leave behind, and links to folders are not entered, and
 /// neither are the handler folders themselves. A folder that cannot be read holds none.
-pub(super) fn find(root: &Path) -> Vec<PathBuf> {
+fn find(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     visit(root, DEPTH, &mut found);
     found.sort();
