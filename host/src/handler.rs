@@ -83,7 +83,7 @@ pub enum Instances {
 pub enum OnFailure {
     /// It becomes a dead letter and its partition goes on.
     DeadLetter,
-    /// Its partition waits at it for a restart.
+    /// Its partition waits at it for another revision or a restart.
     Stop,
 }
 

@@ -17,6 +17,7 @@ pub mod log;
 pub mod panics;
 pub mod problem;
 pub mod retry;
+pub mod revision;
 pub mod server;
 pub mod signals;
 pub mod status;

@@ -6,14 +6,28 @@
 //! name. Whether something has to be built is cargo's to decide; it takes a fraction of a second
 //! when nothing has changed. Knows nothing of terminals: progress goes to the caller.
 
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::handler::Handler;
+use crate::stop::Stop;
 
 /// What cargo builds components for.
 const TARGET: &str = "wasm32-wasip2";
+
+/// How often a running build looks whether it is to stop.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// How long a build that is asked to stop may clean up behind itself.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Variables that make cargo write elsewhere than the manifest says.
 const ELSEWHERE: [&str; 2] = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"];
@@ -77,12 +91,35 @@ impl Toolchain {
         folder: &Path,
         progress: &dyn Fn(&str),
     ) -> Result<(), BuildError> {
+        self.build_in_group(handler, folder, progress, None)
+    }
+
+    /// The same, until a stop is requested: then the command and all that it started are killed,
+    /// and it has failed. They are a process group of their own, which a Ctrl-C in the terminal
+    /// does not reach: whoever calls this answers to it.
+    pub fn build_until(
+        self,
+        handler: &Handler,
+        folder: &Path,
+        progress: &dyn Fn(&str),
+        stop: &Stop,
+    ) -> Result<(), BuildError> {
+        self.build_in_group(handler, folder, progress, Some(stop))
+    }
+
+    fn build_in_group(
+        self,
+        handler: &Handler,
+        folder: &Path,
+        progress: &dyn Fn(&str),
+        stop: Option<&Stop>,
+    ) -> Result<(), BuildError> {
         let command = handler.build_command.as_str();
         if needs_target(command) {
             ensure_target(folder, progress)?;
         }
         let (status, output) = self
-            .run(command, folder, progress)
+            .run(command, folder, progress, stop)
             .map_err(|source| not_run(command, folder, source))?;
         let (command, folder) = (command.to_owned(), folder.to_owned());
         if !status.success() {
@@ -101,6 +138,7 @@ impl Toolchain {
         command: &str,
         folder: &Path,
         progress: &dyn Fn(&str),
+        stop: Option<&Stop>,
     ) -> io::Result<(ExitStatus, Vec<u8>)> {
         let (reader, writer) = io::pipe()?;
         let mut child = {
@@ -113,20 +151,80 @@ impl Toolchain {
             if self.colours {
                 shell.env("CARGO_TERM_COLOR", "always");
             }
+            if stop.is_some() {
+                shell.process_group(0);
+            }
             // The ends of the pipe that the command owns close with this block, so that the
             // output ends when the child does.
             shell.spawn()?
         };
-        let mut output = Vec::new();
-        let mut reader = BufReader::new(reader);
-        loop {
-            let start = output.len();
-            if reader.read_until(b'\n', &mut output)? == 0 {
-                break;
-            }
-            progress(&String::from_utf8_lossy(&output[start..]));
-        }
+        let output = match stop {
+            None => lines(reader, |line| progress(&String::from_utf8_lossy(line)))?,
+            Some(stop) => lines_until(reader, progress, stop, &mut Group::of(&child))?,
+        };
         Ok((child.wait()?, output))
+    }
+}
+
+/// Reads to the end and tells each line.
+fn lines(reader: impl Read, mut tell: impl FnMut(&[u8])) -> io::Result<Vec<u8>> {
+    let mut output = Vec::new();
+    let mut reader = BufReader::new(reader);
+    loop {
+        let start = output.len();
+        if reader.read_until(b'\n', &mut output)? == 0 {
+            return Ok(output);
+        }
+        tell(&output[start..]);
+    }
+}
+
+/// The same, and ends the writers when a stop is requested.
+fn lines_until(
+    reader: impl Read + Send,
+    progress: &dyn Fn(&str),
+    stop: &Stop,
+    writers: &mut Group,
+) -> io::Result<Vec<u8>> {
+    thread::scope(|scope| {
+        let (sender, told) = mpsc::channel();
+        let reading = scope.spawn(move || {
+            // Nobody hears the last lines of a build that is stopped.
+            lines(reader, |line| drop(sender.send(String::from_utf8_lossy(line).into_owned())))
+        });
+        loop {
+            if stop.requested() {
+                writers.end();
+            }
+            match told.recv_timeout(GLANCE) {
+                Ok(line) => progress(&line),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let panicked = |_| Err(io::Error::other("the thread that reads the output panicked"));
+        reading.join().unwrap_or_else(panicked)
+    })
+}
+
+/// A process group that is to end: asked first, then killed.
+struct Group {
+    id: Pid,
+    asked: Option<Instant>,
+}
+
+impl Group {
+    /// The group that this child leads.
+    fn of(child: &Child) -> Self {
+        // Process ids fit: pid_t is an i32.
+        Self { id: Pid::from_raw(child.id().cast_signed()), asked: None }
+    }
+
+    fn end(&mut self) {
+        let asked = *self.asked.get_or_insert_with(Instant::now);
+        let signal = if asked.elapsed() < PATIENCE { Signal::SIGTERM } else { Signal::SIGKILL };
+        // An error says that the group is gone already.
+        drop(killpg(self.id, signal));
     }
 }
 
@@ -202,7 +300,7 @@ mod tests {
         let told = RefCell::new(Vec::new());
         let progress = |line: &str| told.borrow_mut().push(line.to_owned());
         let (status, output) =
-            PLAIN.run("echo one; echo two >&2; exit 3", Path::new("."), &progress)?;
+            PLAIN.run("echo one; echo two >&2; exit 3", Path::new("."), &progress, None)?;
         assert_eq!(status.code(), Some(3));
         assert_eq!(output, b"one\ntwo\n");
         assert_eq!(told.into_inner(), ["one\n", "two\n"]);
@@ -210,9 +308,21 @@ mod tests {
     }
 
     #[test]
+    fn a_stop_ends_a_build_with_all_that_it_started() -> io::Result<()> {
+        let stop = Stop::default();
+        let progress = |_: &str| stop.request();
+        // Neither listens when it is asked. That this returns says that both are gone: each keeps
+        // the output open.
+        let script = "trap '' TERM; sleep 1000 & echo started; wait";
+        let (status, output) = PLAIN.run(script, Path::new("."), &progress, Some(&stop))?;
+        assert_eq!((status.success(), &*output), (false, &b"started\n"[..]));
+        Ok(())
+    }
+
+    #[test]
     fn a_build_does_not_see_where_other_builds_write() -> io::Result<()> {
         let script = "echo [$CARGO_TARGET_DIR$CARGO_BUILD_TARGET_DIR]";
-        assert_eq!(PLAIN.run(script, Path::new("."), &|_| ())?.1, b"[]\n");
+        assert_eq!(PLAIN.run(script, Path::new("."), &|_| (), None)?.1, b"[]\n");
         Ok(())
     }
 

@@ -18,6 +18,8 @@ use super::{building, folders, shell};
 use crate::config::{self, HostConfig, HostTopic, HttpConfig, KafkaConfig};
 use crate::handler::Handler;
 use crate::server;
+use crate::signals;
+use crate::stop::Stop;
 use crate::topic::TopicSpec;
 
 /// A file in a handler folder with an event to try it with.
@@ -87,12 +89,14 @@ pub(super) fn dev(args: &DevArgs) -> anyhow::Result<ExitCode> {
         building::build(&found)?;
     }
     let invitation = invitation(args, &found);
-    let on_ready = move |ready: &server::Ready| {
+    let on_ready = move |ready: server::Ready| {
         let mut out = Stdout::new();
         // Without stdout there is nobody to invite; the host runs all the same.
         drop(out.text(&invitation.text(ready.ingest)).and_then(|()| out.flush()));
     };
-    server::run(config, handlers, Box::new(on_ready))?;
+    let stop = Stop::default();
+    signals::stop_on_signal(&stop)?;
+    server::run(config, handlers, stop, Box::new(on_ready))?;
     Ok(ExitCode::Success)
 }
 

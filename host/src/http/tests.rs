@@ -112,7 +112,7 @@ async fn what_no_route_answers_is_a_problem() {
 #[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_is_answered_with_408() {
     let log = Arc::new(crate::ingest::testing::CorkedLog::new());
-    let topics = ["t".to_owned()].into();
+    let topics = crate::ingest::OpenTopics::new(["t".into()]);
     let state = crate::ingest::IngestState { log, topics, max_body: 1024, queue: 1 };
     let server = Server::start(crate::ingest::router(state), limits()).await;
     let head = b"POST /v1/topics/t/events HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nabc";
