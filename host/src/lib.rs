@@ -28,4 +28,5 @@ mod testing;
 pub mod toolchain;
 pub mod topic;
 pub mod wasm;
+pub mod watch;
 pub mod worker;
