@@ -26,6 +26,7 @@ mod selection;
 mod shell;
 mod stdout;
 mod table;
+mod terminal;
 mod topic;
 
 use clap::{CommandFactory, Parser, Subcommand};

@@ -27,7 +27,7 @@ pub const ATTEMPTS_HEADER: &str = "lockstep-attempts";
 const MAX_MESSAGE_BYTES: usize = 4096;
 
 /// A handler: its subscription, its limits and its policies. Checked: see `deployment`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Handler {
     /// Its name, unique on a host.
     pub name: String,
@@ -67,6 +67,9 @@ pub struct Handler {
     pub topics: Vec<TopicSpec>,
     /// The command that builds the component.
     pub build_command: String,
+    /// Files and folders whose changes make a new build; empty stands for the whole folder of the
+    /// manifest.
+    pub build_watch: Vec<PathBuf>,
 }
 
 /// How long an instance lives.

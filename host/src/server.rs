@@ -49,6 +49,8 @@ pub struct Ready {
     pub ingest: SocketAddr,
     /// Where operators ask.
     pub admin: SocketAddr,
+    /// What it runs, in the order of the configuration.
+    pub revisions: Vec<Arc<Revision>>,
     /// Changes what it runs.
     pub control: Control,
 }
@@ -75,8 +77,8 @@ pub fn run(
     let log = open_log(&config)?;
     let sandbox = Runtime::new()?;
     let open = config.topics.iter().filter(|topic| topic.ingest);
+    let revisions = load(&sandbox, handlers)?;
     let host = Host {
-        revisions: load(&sandbox, handlers)?,
         sandbox,
         log,
         board: Board::default(),
@@ -86,7 +88,7 @@ pub fn run(
         ingest: OpenTopics::new(open.map(|topic| Arc::clone(&topic.spec.name))),
         config,
     };
-    Arc::new(host).run(&http, listeners, on_ready)
+    Arc::new(host).run(&http, listeners, revisions, on_ready)
 }
 
 /// The log that the configuration names.
@@ -129,8 +131,6 @@ struct Host {
     config: HostConfig,
     log: Arc<dyn Log>,
     sandbox: Arc<Runtime>,
-    /// What it starts with.
-    revisions: Vec<Arc<Revision>>,
     board: Board,
     stop: Stop,
     readiness: HostReadiness,
@@ -144,12 +144,14 @@ impl Host {
         self: Arc<Self>,
         http: &tokio::runtime::Runtime,
         listeners: Listeners,
+        revisions: Vec<Arc<Revision>>,
         on_ready: OnReady,
     ) -> anyhow::Result<()> {
         let (sender, requests) = mpsc::channel();
         let ready = Ready {
             ingest: listeners.ingest.local_addr()?,
             admin: listeners.admin.local_addr()?,
+            revisions,
             control: Control::new(&self, sender.clone()),
         };
         info!(ingest = %ready.ingest, admin = %ready.admin, log = %self.log.describe(), "listening");
@@ -188,7 +190,7 @@ impl Host {
     ) -> anyhow::Result<thread::JoinHandle<anyhow::Result<Supervisor>>> {
         let host = Arc::clone(self);
         let manage = move || {
-            let mut supervisor = host.supervise()?;
+            let mut supervisor = host.supervise(&ready.revisions)?;
             if host.announce(ready, on_ready) {
                 // Whoever asks for changes may outlive this thread, but not keep the log open.
                 drop(host);
@@ -250,18 +252,18 @@ impl Host {
 
     /// Makes the topics and starts the workers. A log that is down is waited for; a stop ends the
     /// waiting, and then there are no workers.
-    fn supervise(&self) -> anyhow::Result<Supervisor> {
+    fn supervise(&self, revisions: &[Arc<Revision>]) -> anyhow::Result<Supervisor> {
         let mut supervisor =
             Supervisor::new(Arc::clone(&self.log), self.board.clone(), self.stop.clone());
         let handlers: Vec<_> =
-            self.revisions.iter().map(|revision| Arc::clone(&revision.handler)).collect();
+            revisions.iter().map(|revision| Arc::clone(&revision.handler)).collect();
         let by_host = self.config.topics.iter().map(|topic| &topic.spec);
         let wanted = prepare::Wanted::new(by_host, &handlers);
         if !prepare::topics(&*self.log, &wanted, &self.readiness, &self.stop) {
             return Ok(supervisor);
         }
         self.known.add(wanted.specs());
-        for revision in &self.revisions {
+        for revision in revisions {
             supervisor.perform(Command::Activate(Arc::clone(revision)))?;
         }
         self.readiness.started();

@@ -224,7 +224,7 @@ impl Group {
         let asked = *self.asked.get_or_insert_with(Instant::now);
         let signal = if asked.elapsed() < PATIENCE { Signal::SIGTERM } else { Signal::SIGKILL };
         // An error says that the group is gone already.
-        drop(killpg(self.id, signal));
+        let _ = killpg(self.id, signal);
     }
 }
 

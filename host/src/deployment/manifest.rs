@@ -100,6 +100,7 @@ struct BatchToml {
 #[serde(default, deny_unknown_fields)]
 struct BuildToml {
     command: Checked<Command>,
+    watch: Vec<Checked<FilePath>>,
 }
 
 impl Choices for Start {
@@ -165,6 +166,7 @@ fn handler(file: &Path, toml: ManifestToml) -> Result<Handler, ConfigError> {
         config: toml.config.into_iter().map(|(key, value)| (key, value.0)).collect(),
         topics: topics::specs(file, toml.topics)?,
         build_command: toml.build.command.0,
+        build_watch: toml.build.watch.into_iter().map(|path| folder.join(path.0)).collect(),
         name,
     })
 }

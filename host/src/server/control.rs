@@ -60,10 +60,10 @@ impl Control {
         Self { host: Arc::downgrade(host), requests }
     }
 
-    /// Makes a revision ready: reads its component, compiles, links and tries it out. Changes
-    /// nothing that runs.
-    pub fn load(&self, handler: Handler) -> anyhow::Result<Revision> {
-        Revision::load(&self.host()?.sandbox, handler)
+    /// Makes a revision ready: compiles, links and tries its component out. Changes nothing that
+    /// runs.
+    pub fn load(&self, handler: Handler, component: &[u8]) -> anyhow::Result<Revision> {
+        Revision::of(&self.host()?.sandbox, handler, component)
     }
 
     /// Makes a revision the active one. Topics that it needs and `topics` are made first when
