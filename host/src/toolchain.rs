@@ -6,28 +6,18 @@
 //! name. Whether something has to be built is cargo's to decide; it takes a fraction of a second
 //! when nothing has changed. Knows nothing of terminals: progress goes to the caller.
 
-use std::io::{self, BufRead as _, BufReader, Read};
+mod output;
+
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use std::process::{Command, ExitStatus, Stdio};
 
 use crate::handler::Handler;
 use crate::stop::Stop;
 
 /// What cargo builds components for.
 const TARGET: &str = "wasm32-wasip2";
-
-/// How often a running build looks whether it is to stop.
-const GLANCE: Duration = Duration::from_millis(20);
-
-/// How long a build that is asked to stop may clean up behind itself.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Variables that make cargo write elsewhere than the manifest says.
 const ELSEWHERE: [&str; 2] = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"];
@@ -159,72 +149,10 @@ impl Toolchain {
             shell.spawn()?
         };
         let output = match stop {
-            None => lines(reader, |line| progress(&String::from_utf8_lossy(line)))?,
-            Some(stop) => lines_until(reader, progress, stop, &mut Group::of(&child))?,
+            None => output::lines(reader, |line| progress(&String::from_utf8_lossy(line)))?,
+            Some(stop) => output::lines_until(reader, progress, stop, &child)?,
         };
         Ok((child.wait()?, output))
-    }
-}
-
-/// Reads to the end and tells each line.
-fn lines(reader: impl Read, mut tell: impl FnMut(&[u8])) -> io::Result<Vec<u8>> {
-    let mut output = Vec::new();
-    let mut reader = BufReader::new(reader);
-    loop {
-        let start = output.len();
-        if reader.read_until(b'\n', &mut output)? == 0 {
-            return Ok(output);
-        }
-        tell(&output[start..]);
-    }
-}
-
-/// The same, and ends the writers when a stop is requested.
-fn lines_until(
-    reader: impl Read + Send,
-    progress: &dyn Fn(&str),
-    stop: &Stop,
-    writers: &mut Group,
-) -> io::Result<Vec<u8>> {
-    thread::scope(|scope| {
-        let (sender, told) = mpsc::channel();
-        let reading = scope.spawn(move || {
-            // Nobody hears the last lines of a build that is stopped.
-            lines(reader, |line| drop(sender.send(String::from_utf8_lossy(line).into_owned())))
-        });
-        loop {
-            if stop.requested() {
-                writers.end();
-            }
-            match told.recv_timeout(GLANCE) {
-                Ok(line) => progress(&line),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        let panicked = |_| Err(io::Error::other("the thread that reads the output panicked"));
-        reading.join().unwrap_or_else(panicked)
-    })
-}
-
-/// A process group that is to end: asked first, then killed.
-struct Group {
-    id: Pid,
-    asked: Option<Instant>,
-}
-
-impl Group {
-    /// The group that this child leads.
-    fn of(child: &Child) -> Self {
-        // Process ids fit: pid_t is an i32.
-        Self { id: Pid::from_raw(child.id().cast_signed()), asked: None }
-    }
-
-    fn end(&mut self) {
-        let asked = *self.asked.get_or_insert_with(Instant::now);
-        let signal = if asked.elapsed() < PATIENCE { Signal::SIGTERM } else { Signal::SIGKILL };
-        // An error says that the group is gone already.
-        let _ = killpg(self.id, signal);
     }
 }
 

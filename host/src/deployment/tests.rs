@@ -51,6 +51,7 @@ api_token = "x"
 
 [build]
 command = "make"
+watch = ["src", "../wit"]
 
 [[topics]]
 name = "source-topic"

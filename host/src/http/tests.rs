@@ -60,7 +60,10 @@ impl HandlerStatuses for OneHandler {
         let stopped = Position { topic: "orders".into(), partition: 3, offset: 1042 };
         let worker = WorkerStatus {
             slot: 0,
+            revision: 6,
             state: WorkerState::BackingOff,
+            events: 12,
+            dead_letters: 1,
             last_error: Some("the broker is gone".to_owned()),
             stopped_at: vec![stopped],
         };
@@ -254,6 +257,9 @@ async fn admin_lists_handlers_and_their_workers() {
     let mut client = server.http1().await;
     let worker = json!({
         "slot": 0,
+        "revision": 6,
+        "events": 12,
+        "dead_letters": 1,
         "state": "backing-off",
         "last_error": "the broker is gone",
         "stopped_at": ["orders/3/1042"],

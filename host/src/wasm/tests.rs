@@ -53,6 +53,7 @@ fn handler() -> Handler {
         config: BTreeMap::new(),
         topics: Vec::new(),
         build_command: String::new(),
+        build_watch: Vec::new(),
     }
 }
 

@@ -29,8 +29,6 @@ pub(super) fn of(handlers: &[Handler]) -> Vec<HostTopic> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use std::path::PathBuf;
     use std::time::Duration;
 
