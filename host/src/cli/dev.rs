@@ -27,6 +27,7 @@ use crate::config::{self, HostConfig, HttpConfig, KafkaConfig};
 use crate::handler::Handler;
 use crate::signals;
 use crate::stop::Stop;
+use crate::watch::Watcher;
 use live::Live;
 use screen::Screen;
 use sources::Sources;
@@ -113,10 +114,7 @@ pub(super) fn dev(args: &DevArgs) -> anyhow::Result<ExitCode> {
         false => None,
     };
     // From before the build on, so that no save is missed.
-    let mut watcher = match args.no_watch {
-        true => None,
-        false => Some(Sources::watch(&Sources::of_all(&found, !args.no_build))?),
-    };
+    let mut watcher = if args.no_watch { None } else { watch(&found, !args.no_build) };
     if !args.no_build {
         // Somebody who looks at the terminal mends what is wrong and saves.
         let mender = if live.is_some() { watcher.as_mut() } else { None };
@@ -128,6 +126,12 @@ pub(super) fn dev(args: &DevArgs) -> anyhow::Result<ExitCode> {
     let builds = !args.no_build;
     start::Start { found, config, invitation, builds, screen, watcher, stop }.run(live.as_ref())?;
     Ok(ExitCode::Success)
+}
+
+/// Watches the sources of these handlers, if the operating system lets it.
+fn watch(found: &[Found], builds: bool) -> Option<Watcher> {
+    let watcher = Sources::watch(&Sources::of_all(found, builds));
+    watcher.inspect_err(|error| tracing::warn!("changes are not watched: {error:#}")).ok()
 }
 
 fn handlers(found: &[Found]) -> Vec<Handler> {
