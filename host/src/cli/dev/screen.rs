@@ -182,10 +182,15 @@ impl Screen {
 impl Shown {
     fn new(handler: &Handler) -> Self {
         let (outputs_to, dead_letters_to) = routes(handler);
+        Self { outputs_to, dead_letters_to, ..Self::named(&handler.name) }
+    }
+
+    /// A handler of which nothing but its name is known.
+    pub(super) fn named(name: &str) -> Self {
         Self {
-            name: handler.name.clone(),
-            outputs_to,
-            dead_letters_to,
+            name: name.to_owned(),
+            outputs_to: Vec::new(),
+            dead_letters_to: "".into(),
             phase: Phase::Idle,
             since: Instant::now(),
             trouble: None,

@@ -126,3 +126,73 @@ fn trouble_lines(trouble: &Trouble, most: usize) -> Vec<String> {
     let shown = all[first..].iter().take(most);
     shown.map(|line| format!("  {}\u{1b}[0m", line.replace('\t', "    "))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{HandlerStatus, WorkerStatus};
+
+    fn state(names: &[&str]) -> State {
+        let handlers = names.iter().map(|name| Shown::named(name)).collect();
+        State { ingest: Some("http://127.0.0.1:8080/v1/topics/in/events".to_owned()), handlers }
+    }
+
+    fn status(name: &str) -> HandlerStatus {
+        let worker = WorkerStatus {
+            slot: 0,
+            revision: 2,
+            state: WorkerState::Running,
+            events: 7,
+            dead_letters: 1,
+            last_error: None,
+            stopped_at: Vec::new(),
+        };
+        HandlerStatus { name: name.to_owned(), revision: 2, workers: vec![worker] }
+    }
+
+    fn shown(state: &State, size: (usize, usize)) -> Vec<String> {
+        let lines = lines(state, size, Instant::now());
+        lines.iter().map(|line| console::strip_ansi_codes(line).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_handler_that_runs_says_its_revision_and_what_came_out() {
+        let mut state = state(&["weather"]);
+        state.handlers[0].status = Some(status("weather"));
+        state.handlers[0].outputs.push_back("out/0/1  k  v".to_owned());
+        state.handlers[0].dead_letters.push_back("dead/0/1  permanent: bad".to_owned());
+        let lines = shown(&state, (80, 24));
+        assert!(lines[0].contains("/v1/topics/in/events"), "{lines:?}");
+        assert!(lines[1].starts_with("weather@2  running"), "{lines:?}");
+        assert!(lines[1].ends_with("0.0/s  7 events  1 dead"), "{lines:?}");
+        assert_eq!(lines[2..], ["  → out/0/1  k  v", "  ✗ dead/0/1  permanent: bad"]);
+        let widths = lines.iter().map(|line| measure_text_width(line));
+        assert_eq!(widths.max(), Some(80));
+    }
+
+    #[test]
+    fn a_compiler_is_quoted_from_its_first_error_on_as_far_as_there_is_room() {
+        let mut state = state(&["weather", "orders"]);
+        let text: String = (0..50).map(|n| format!("  {n}\n")).collect();
+        let text = format!("   Compiling weather\n\n\u{1b}[31merror[E0308]\u{1b}[0m: no\n{text}");
+        let trouble = Trouble { title: "does not build".to_owned(), text };
+        state.handlers[0].trouble = Some(trouble);
+        state.handlers[1].status = Some(status("orders"));
+        for rows in [24, 10, 5] {
+            let lines = shown(&state, (80, rows));
+            assert!(lines.len() < rows, "{lines:?}");
+            assert!(lines[1].starts_with("weather  does not build"), "{lines:?}");
+            assert!(lines[2].starts_with("  error[E0308]: no"), "{lines:?}");
+            assert!(rows == 5 || lines.iter().any(|l| l.starts_with("orders@2")), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_smallest_terminal_is_never_filled() {
+        let state = state(&["a", "b", "c"]);
+        assert_eq!(
+            (1..4).map(|rows| shown(&state, (1, rows)).len()).collect::<Vec<_>>(),
+            [1, 1, 2]
+        );
+    }
+}
