@@ -31,7 +31,10 @@ impl Board {
     pub fn worker(&self, handler: &Handler, slot: u32) -> StatusCell {
         let status = WorkerStatus {
             slot,
+            revision: 0,
             state: WorkerState::Starting,
+            events: 0,
+            dead_letters: 0,
             last_error: None,
             stopped_at: Vec::new(),
         };
@@ -42,6 +45,28 @@ impl Board {
             .or_insert_with(|| Entry { revision: handler.revision, workers: Vec::new() });
         entry.workers.push(cell.clone());
         cell
+    }
+
+    /// Another revision of the handler is active now.
+    pub fn activated(&self, handler: &Handler) {
+        if let Some(entry) = lock(&self.0).get_mut(&handler.name) {
+            entry.revision = handler.revision;
+        }
+    }
+
+    /// The handler has no workers any more.
+    pub fn remove(&self, name: &str) {
+        lock(&self.0).remove(name);
+    }
+
+    /// Whether every worker of the handler has its session open and runs this revision.
+    pub fn runs(&self, name: &str, revision: u64) -> bool {
+        lock(&self.0).get(name).is_some_and(|entry| {
+            entry.revision == revision
+                && entry.workers.iter().map(StatusCell::status).all(|worker| {
+                    worker.revision == revision && worker.state == WorkerState::Running
+                })
+        })
     }
 
     /// What all workers said last, by handler name.
@@ -73,10 +98,25 @@ impl StatusCell {
         self.enter(WorkerState::Starting);
     }
 
-    /// Its session is open. Partitions that waited for a restart do not wait any more.
-    pub fn running(&self) {
+    /// Its session is open, and it runs this revision. Partitions that waited for a restart do
+    /// not wait any more.
+    pub fn running(&self, revision: u64) {
         self.enter(WorkerState::Running);
-        lock(&self.0).status.stopped_at.clear();
+        self.adopted(revision);
+    }
+
+    /// It has taken up this revision. Partitions that waited for it do not wait any more.
+    pub fn adopted(&self, revision: u64) {
+        let mut cell = lock(&self.0);
+        cell.status.revision = revision;
+        cell.status.stopped_at.clear();
+    }
+
+    /// A transaction is committed.
+    pub fn committed(&self, events: u64, dead_letters: u64) {
+        let mut cell = lock(&self.0);
+        cell.status.events += events;
+        cell.status.dead_letters += dead_letters;
     }
 
     /// Its session ended for this reason; another one follows.
@@ -102,7 +142,7 @@ impl StatusCell {
         lock(&self.0).status.stopped_at.retain(elsewhere);
     }
 
-    /// The partition of this event waits for a restart.
+    /// The partition of this event waits for another revision, or a restart.
     pub fn halted(&self, at: Position, reason: String) {
         let mut cell = lock(&self.0);
         cell.status.stopped_at.retain(|p| p.topic != at.topic || p.partition != at.partition);

@@ -28,6 +28,7 @@ mod selection;
 mod shell;
 mod stdout;
 mod table;
+mod terminal;
 mod test;
 mod topic;
 

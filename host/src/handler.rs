@@ -28,7 +28,7 @@ pub const ATTEMPTS_HEADER: &str = "lockstep-attempts";
 const MAX_MESSAGE_BYTES: usize = 4096;
 
 /// A handler: its subscription, its limits and its policies. Checked: see `deployment`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Handler {
     /// Its name, unique on a host.
     pub name: String,
@@ -70,6 +70,9 @@ pub struct Handler {
     pub test_skip: Vec<Property>,
     /// The command that builds the component; `None` is told by what lies in its folder.
     pub build_command: Option<String>,
+    /// Files and folders whose changes make a new build; empty stands for the whole folder of the
+    /// manifest.
+    pub build_watch: Vec<PathBuf>,
 }
 
 /// How long an instance lives.
@@ -86,7 +89,7 @@ pub enum Instances {
 pub enum OnFailure {
     /// It becomes a dead letter and its partition goes on.
     DeadLetter,
-    /// Its partition waits at it for a restart.
+    /// Its partition waits at it for another revision or a restart.
     Stop,
 }
 
@@ -201,6 +204,12 @@ impl Failure {
     /// A failure of this kind.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), details: String::new() }
+    }
+
+    /// Kind, message and details, in as many lines as it takes.
+    pub fn explained(&self) -> String {
+        let gap = if self.details.is_empty() { "" } else { "\n" };
+        format!("{}: {}{gap}{}", self.kind, self.message, self.details)
     }
 }
 

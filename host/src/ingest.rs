@@ -13,7 +13,7 @@ pub(crate) mod testing;
 mod tests;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -48,16 +48,20 @@ pub struct IngestState {
     /// Where the events go.
     pub log: Arc<dyn Log>,
     /// The topics that are open to ingest.
-    pub topics: HashSet<String>,
+    pub topics: OpenTopics,
     /// The largest value of an event, in bytes.
     pub max_body: usize,
     /// Events accepted but not yet confirmed by the log.
     pub queue: usize,
 }
 
+/// The topics that are open to ingest. Cloning shares them; more may be opened while the host runs.
+#[derive(Clone, Debug, Default)]
+pub struct OpenTopics(Arc<RwLock<HashSet<Arc<str>>>>);
+
 struct Ingest {
     log: Arc<dyn Log>,
-    topics: HashSet<Arc<str>>,
+    topics: OpenTopics,
     max_body: usize,
     confirm_timeout: Duration,
     memory: Memory,
@@ -80,7 +84,7 @@ pub fn router(state: IngestState) -> Router {
 fn router_with(state: IngestState, confirm_timeout: Duration, memory: usize) -> Router {
     let ingest = Ingest {
         log: state.log,
-        topics: state.topics.into_iter().map(Into::into).collect(),
+        topics: state.topics,
         max_body: state.max_body,
         confirm_timeout,
         memory: Memory::new(memory.max(state.max_body)),
@@ -106,9 +110,25 @@ async fn accept(
     Ok(Json(Accepted { topic: topic.to_string(), partition, offset }))
 }
 
+impl OpenTopics {
+    /// These topics are open.
+    pub fn new(names: impl IntoIterator<Item = Arc<str>>) -> Self {
+        Self(Arc::new(RwLock::new(names.into_iter().collect())))
+    }
+
+    /// Opens one more.
+    pub fn open(&self, name: &Arc<str>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(name));
+    }
+
+    fn get(&self, name: &str) -> Option<Arc<str>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+}
+
 impl Ingest {
     fn topic(&self, name: &str) -> Result<Arc<str>, Problem> {
-        self.topics.get(name).cloned().ok_or_else(|| {
+        self.topics.get(name).ok_or_else(|| {
             let detail = format!(
                 "topic {name:?} is not open to ingest; declare it in the host's configuration \
                  with `ingest = true` under `[[topics]]`"

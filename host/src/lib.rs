@@ -18,6 +18,7 @@ pub mod panics;
 pub mod problem;
 pub mod property;
 pub mod retry;
+pub mod revision;
 pub mod runner;
 pub mod scaffold;
 pub mod server;

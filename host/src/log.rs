@@ -56,6 +56,10 @@ pub trait Session: Send {
     /// Writes outputs, dead letters and offsets in one transaction: all or nothing.
     fn commit(&mut self, outcome: Outcome) -> anyhow::Result<Commit>;
 
+    /// Ends every hold: the partitions that wait, for a retry or without end, are handed over
+    /// again from where they wait. Called between two transactions.
+    fn release(&mut self) -> anyhow::Result<()>;
+
     /// Leaves the group, so that others take over at once. Without it they wait for the session
     /// timeout.
     fn close(self: Box<Self>) -> anyhow::Result<()>;
@@ -80,7 +84,7 @@ pub enum Commit {
 }
 
 /// What a worker subscribes to, and within which bounds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// The handler's name; part of the transactional id.
     pub handler: String,

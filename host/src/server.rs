@@ -1,11 +1,12 @@
-//! Wires a host together: log, sandbox, workers, HTTP, signals. Starts it, says when it is
-//! ready, and ends it within its deadline.
+//! Wires a host together: log, sandbox, workers, HTTP. Starts it, says when it is ready, lets
+//! others change what it runs, and ends it within its deadline.
 
+mod control;
 mod prepare;
 mod readiness;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,14 +20,17 @@ use crate::board::Board;
 use crate::config::HostConfig;
 use crate::handler::Handler;
 use crate::http::{ServeLimits, serve};
-use crate::ingest::IngestState;
+use crate::ingest::{IngestState, OpenTopics};
 use crate::log::Log;
 use crate::log::embedded::EmbeddedLog;
 use crate::log::kafka::{Identity, KafkaLog};
+use crate::revision::Revision;
 use crate::stop::Stop;
-use crate::supervisor::Supervisor;
-use crate::wasm::{Program, Runtime};
-use crate::{admin, deployment, health, ingest, signals};
+use crate::supervisor::{Command, Supervisor};
+use crate::wasm::Runtime;
+use crate::{admin, health, ingest};
+pub use control::Control;
+use control::{KnownTopics, Request};
 use readiness::HostReadiness;
 
 /// Threads that serve HTTP; handlers run on threads of their own.
@@ -39,46 +43,52 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// taken.
 const CLOSE_RESERVE: Duration = Duration::from_millis(100);
 
-/// The addresses of a host that is ready.
-#[derive(Clone, Copy, Debug)]
+/// A host that is ready.
 pub struct Ready {
     /// Where events are posted.
     pub ingest: SocketAddr,
     /// Where operators ask.
     pub admin: SocketAddr,
+    /// What it runs, in the order of the configuration.
+    pub revisions: Vec<Arc<Revision>>,
+    /// Changes what it runs.
+    pub control: Control,
 }
 
-/// Called once, when the host is ready for the first time.
-pub type OnReady = Box<dyn FnOnce(&Ready) + Send>;
+/// Called once, when the host is ready for the first time. Commands are performed from its return
+/// on.
+pub type OnReady = Box<dyn FnOnce(Ready) + Send>;
 
-/// Runs a host until it is asked to stop by SIGTERM or Ctrl-C. `Err` when it could not start, or
-/// could not stop within its deadline.
-pub fn run(config: HostConfig, handlers: Vec<Handler>, on_ready: OnReady) -> anyhow::Result<()> {
+/// Runs a host until a stop is requested. `Err` when it could not start, or could not stop within
+/// its deadline.
+pub fn run(
+    config: HostConfig,
+    handlers: Vec<Handler>,
+    stop: Stop,
+    on_ready: OnReady,
+) -> anyhow::Result<()> {
     let http = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(HTTP_THREADS)
         .thread_name("http")
         .enable_all()
         .build()
         .context("failed to start the threads that serve HTTP")?;
-    let stop = Stop::default();
-    let asked = stop.clone();
-    signals::watch(move || {
-        info!("stopping; a second signal ends the process at once");
-        asked.request();
-    })?;
     let listeners = http.block_on(bind(&config))?;
     let log = open_log(&config)?;
     let sandbox = Runtime::new()?;
+    let open = config.topics.iter().filter(|topic| topic.ingest);
+    let revisions = load(&sandbox, handlers)?;
     let host = Host {
-        programs: load(&sandbox, handlers)?,
         sandbox,
         log,
         board: Board::default(),
         stop,
         readiness: HostReadiness::default(),
+        known: KnownTopics::default(),
+        ingest: OpenTopics::new(open.map(|topic| Arc::clone(&topic.spec.name))),
         config,
     };
-    Arc::new(host).run(&http, listeners, on_ready)
+    Arc::new(host).run(&http, listeners, revisions, on_ready)
 }
 
 /// The log that the configuration names.
@@ -112,35 +122,21 @@ async fn bind(config: &HostConfig) -> anyhow::Result<Listeners> {
     })
 }
 
-type Loaded = (Arc<Handler>, Arc<Program>);
-
-/// Compiles every component before anything starts.
-fn load(runtime: &Runtime, handlers: Vec<Handler>) -> anyhow::Result<Vec<Loaded>> {
-    let mut programs = Vec::with_capacity(handlers.len());
-    for handler in handlers {
-        let handler = Arc::new(handler);
-        let begun = Instant::now();
-        let component = deployment::read_component(&handler)?;
-        let program = runtime.load(&handler, &component).with_context(|| {
-            format!("handler {:?}: {}", handler.name, handler.component.display())
-        })?;
-        info!(
-            handler = %handler.name, world = program.world().as_str(), bytes = component.len(),
-            took = ?begun.elapsed(), "component loaded"
-        );
-        programs.push((handler, Arc::new(program)));
-    }
-    Ok(programs)
+/// Makes every component ready before anything starts.
+fn load(sandbox: &Runtime, handlers: Vec<Handler>) -> anyhow::Result<Vec<Arc<Revision>>> {
+    handlers.into_iter().map(|handler| Revision::load(sandbox, handler).map(Arc::new)).collect()
 }
 
 struct Host {
     config: HostConfig,
     log: Arc<dyn Log>,
     sandbox: Arc<Runtime>,
-    programs: Vec<Loaded>,
     board: Board,
     stop: Stop,
     readiness: HostReadiness,
+    /// The topics that take events over HTTP.
+    ingest: OpenTopics,
+    known: KnownTopics,
 }
 
 impl Host {
@@ -148,16 +144,22 @@ impl Host {
         self: Arc<Self>,
         http: &tokio::runtime::Runtime,
         listeners: Listeners,
+        revisions: Vec<Arc<Revision>>,
         on_ready: OnReady,
     ) -> anyhow::Result<()> {
-        let ready =
-            Ready { ingest: listeners.ingest.local_addr()?, admin: listeners.admin.local_addr()? };
+        let (sender, requests) = mpsc::channel();
+        let ready = Ready {
+            ingest: listeners.ingest.local_addr()?,
+            admin: listeners.admin.local_addr()?,
+            revisions,
+            control: Control::new(&self, sender.clone()),
+        };
         info!(ingest = %ready.ingest, admin = %ready.admin, log = %self.log.describe(), "listening");
         let (shutdown, servers) = self.serve(http, listeners);
         let monitor = self.readiness.monitor(&self.log, &self.stop)?;
-        let starting = self.start(ready, on_ready)?;
+        let managing = self.manage(ready, on_ready, requests)?;
         while !self.stop.sleep(GLANCE) {
-            if starting.is_finished() && !self.readiness.is_started() {
+            if managing.is_finished() && !self.readiness.is_started() {
                 // It failed; without workers there is nothing to wait for.
                 self.stop.request();
             }
@@ -165,9 +167,10 @@ impl Host {
 
         let deadline = Instant::now() + self.config.shutdown_deadline;
         self.readiness.stopping();
-        // Fails only when both servers have ended already.
+        // Each fails only when the other side has ended already.
+        drop(sender.send(Request::End));
         let _ = shutdown.send(true);
-        let stopped = self.stop_workers(starting, deadline);
+        let stopped = self.stop_workers(managing, deadline);
         for server in servers {
             drop(http.block_on(server));
         }
@@ -177,32 +180,43 @@ impl Host {
         Ok(())
     }
 
-    /// Starts the workers on a thread of its own, which may have to wait for the log.
-    fn start(
+    /// Starts the workers, and performs commands from then on, on a thread of its own. It may
+    /// have to wait for the log before.
+    fn manage(
         self: &Arc<Self>,
         ready: Ready,
         on_ready: OnReady,
+        requests: mpsc::Receiver<Request>,
     ) -> anyhow::Result<thread::JoinHandle<anyhow::Result<Supervisor>>> {
         let host = Arc::clone(self);
+        let manage = move || {
+            let mut supervisor = host.supervise(&ready.revisions)?;
+            if host.announce(ready, on_ready) {
+                // Whoever asks for changes may outlive this thread, but not keep the log open.
+                drop(host);
+                control::perform(&mut supervisor, &requests);
+            }
+            Ok(supervisor)
+        };
         thread::Builder::new()
-            .name("start".to_owned())
-            .spawn(move || host.start_workers(&ready, on_ready))
+            .name("supervisor".to_owned())
+            .spawn(manage)
             .context("failed to start the thread that starts the workers")
     }
 
     /// Stops the workers. A start that still waits for the log has none, and is left behind.
     fn stop_workers(
         &self,
-        starting: thread::JoinHandle<anyhow::Result<Supervisor>>,
+        managing: thread::JoinHandle<anyhow::Result<Supervisor>>,
         deadline: Instant,
     ) -> anyhow::Result<()> {
-        while !starting.is_finished() {
+        while !managing.is_finished() {
             if Instant::now() > deadline - CLOSE_RESERVE {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(5));
         }
-        match starting.join() {
+        match managing.join() {
             Ok(supervisor) => {
                 supervisor?.stop(&self.sandbox, deadline - CLOSE_RESERVE);
                 Ok(())
@@ -224,7 +238,7 @@ impl Host {
         };
         let state = IngestState {
             log: Arc::clone(&self.log),
-            topics: self.ingest_topics(),
+            topics: self.ingest.clone(),
             max_body: self.config.http.max_body,
             queue: self.config.http.queue,
         };
@@ -236,35 +250,37 @@ impl Host {
         (shutdown, [ingest, admin])
     }
 
-    fn ingest_topics(&self) -> std::collections::HashSet<String> {
-        let open = self.config.topics.iter().filter(|topic| topic.ingest);
-        open.map(|topic| topic.spec.name.to_string()).collect()
-    }
-
-    /// Makes the topics, starts the workers and says when they run. A log that is down is waited
-    /// for.
-    fn start_workers(&self, ready: &Ready, on_ready: OnReady) -> anyhow::Result<Supervisor> {
+    /// Makes the topics and starts the workers. A log that is down is waited for; a stop ends the
+    /// waiting, and then there are no workers.
+    fn supervise(&self, revisions: &[Arc<Revision>]) -> anyhow::Result<Supervisor> {
         let mut supervisor =
             Supervisor::new(Arc::clone(&self.log), self.board.clone(), self.stop.clone());
         let handlers: Vec<_> =
-            self.programs.iter().map(|(handler, _)| Arc::clone(handler)).collect();
-        let wanted = prepare::Wanted::new(&self.config, &handlers);
+            revisions.iter().map(|revision| Arc::clone(&revision.handler)).collect();
+        let by_host = self.config.topics.iter().map(|topic| &topic.spec);
+        let wanted = prepare::Wanted::new(by_host, &handlers);
         if !prepare::topics(&*self.log, &wanted, &self.readiness, &self.stop) {
             return Ok(supervisor);
         }
-        for (handler, program) in &self.programs {
-            supervisor.start(handler, program)?;
+        self.known.add(wanted.specs());
+        for revision in revisions {
+            supervisor.perform(Command::Activate(Arc::clone(revision)))?;
         }
         self.readiness.started();
+        Ok(supervisor)
+    }
+
+    /// Says when everything runs; `false` when a stop was requested first.
+    fn announce(&self, ready: Ready, on_ready: OnReady) -> bool {
         let readiness = self.readiness.clone().with_board(self.board.clone());
-        while !readiness::is_ready(&readiness) {
+        while !(self.readiness.is_started() && readiness::is_ready(&readiness)) {
             if self.stop.sleep(Duration::from_millis(5)) {
-                return Ok(supervisor);
+                return false;
             }
         }
         info!(ingest = %ready.ingest, admin = %ready.admin, "ready");
         on_ready(ready);
-        Ok(supervisor)
+        true
     }
 }
 

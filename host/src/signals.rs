@@ -5,8 +5,19 @@ use std::thread;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::stop::Stop;
+
 /// Exit code of a process that was told twice: 128 and the number of SIGINT, as shells count.
 pub const EXIT_AT_ONCE: u8 = 130;
+
+/// Lets the first signal request this stop.
+pub fn stop_on_signal(stop: &Stop) -> anyhow::Result<()> {
+    let stop = stop.clone();
+    watch(move || {
+        tracing::info!("stopping; a second signal ends the process at once");
+        stop.request();
+    })
+}
 
 /// Starts to listen. From here on the signals no longer end the process by themselves; the first
 /// one calls `stop`.

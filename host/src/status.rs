@@ -11,7 +11,8 @@ use crate::event::Position;
 pub struct HandlerStatus {
     /// The handler's name.
     pub name: String,
-    /// The revision that its workers run.
+    /// The active revision. A worker that is still at its last transaction with another one says
+    /// so itself.
     pub revision: u64,
     /// Its workers, in the order of their slots.
     pub workers: Vec<WorkerStatus>,
@@ -22,11 +23,18 @@ pub struct HandlerStatus {
 pub struct WorkerStatus {
     /// The worker's number within its handler on this host, from 0.
     pub slot: u32,
+    /// The revision that it runs; 0 before it has taken up one.
+    pub revision: u64,
     /// What it is doing.
     pub state: WorkerState,
+    /// Events that became outputs or dead letters, in committed transactions, since it began.
+    pub events: u64,
+    /// How many of them became dead letters.
+    pub dead_letters: u64,
     /// Why it last had to start over; `None` when it never had to.
     pub last_error: Option<String>,
-    /// The events whose partitions wait for a restart, because the handler stops on failure.
+    /// The events whose partitions wait for another revision or a restart, because the handler
+    /// stops on failure.
     #[serde(serialize_with = "as_text")]
     pub stopped_at: Vec<Position>,
 }

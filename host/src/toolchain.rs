@@ -14,11 +14,15 @@ mod python;
 mod recipe;
 mod rust;
 
-use std::io::{self, BufRead as _, BufReader};
+mod output;
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use crate::handler::Handler;
+use crate::stop::Stop;
 
 /// Variables that make cargo write elsewhere than the manifest says.
 const ELSEWHERE: [&str; 2] = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"];
@@ -85,6 +89,29 @@ impl Toolchain {
         folder: &Path,
         progress: &dyn Fn(&str),
     ) -> Result<(), BuildError> {
+        self.build_in_group(handler, folder, progress, None)
+    }
+
+    /// The same, until a stop is requested: then the command and all that it started are killed,
+    /// and it has failed. They are a process group of their own, which a Ctrl-C in the terminal
+    /// does not reach: whoever calls this answers to it.
+    pub fn build_until(
+        self,
+        handler: &Handler,
+        folder: &Path,
+        progress: &dyn Fn(&str),
+        stop: &Stop,
+    ) -> Result<(), BuildError> {
+        self.build_in_group(handler, folder, progress, Some(stop))
+    }
+
+    fn build_in_group(
+        self,
+        handler: &Handler,
+        folder: &Path,
+        progress: &dyn Fn(&str),
+        stop: Option<&Stop>,
+    ) -> Result<(), BuildError> {
         let Some(command) = recipe::command(handler, folder)? else {
             tracing::info!(handler = %handler.name, "nothing to build: there is only a component");
             return Ok(());
@@ -93,7 +120,7 @@ impl Toolchain {
             progress(what);
             tracing::info!(handler = %handler.name, "{what}");
         };
-        let step = Step { toolchain: self, folder, progress, say: &say };
+        let step = Step { toolchain: self, folder, progress, say: &say, stop };
         rust::prepare(&command, &step)?;
         node::prepare(&step)?;
         python::prepare(&step)?;
@@ -111,6 +138,7 @@ impl Toolchain {
         command: &str,
         folder: &Path,
         progress: &dyn Fn(&str),
+        stop: Option<&Stop>,
     ) -> io::Result<(ExitStatus, Vec<u8>)> {
         let (reader, writer) = io::pipe()?;
         let mut child = {
@@ -123,19 +151,17 @@ impl Toolchain {
             if self.colours {
                 shell.env("CARGO_TERM_COLOR", "always");
             }
+            if stop.is_some() {
+                shell.process_group(0);
+            }
             // The ends of the pipe that the command owns close with this block, so that the
             // output ends when the child does.
             shell.spawn()?
         };
-        let mut output = Vec::new();
-        let mut reader = BufReader::new(reader);
-        loop {
-            let start = output.len();
-            if reader.read_until(b'\n', &mut output)? == 0 {
-                break;
-            }
-            progress(&String::from_utf8_lossy(&output[start..]));
-        }
+        let output = match stop {
+            None => output::lines(reader, |line| progress(&String::from_utf8_lossy(line)))?,
+            Some(stop) => output::lines_until(reader, progress, stop, &child)?,
+        };
         Ok((child.wait()?, output))
     }
 }
@@ -147,14 +173,16 @@ struct Step<'a> {
     progress: &'a dyn Fn(&str),
     /// Tells the person what is done besides building.
     say: &'a dyn Fn(&str),
+    /// Ends the build when it is requested.
+    stop: Option<&'a Stop>,
 }
 
 impl Step<'_> {
     /// Runs a command line in the folder of the handler.
     fn run(&self, command: &str) -> Result<(), BuildError> {
-        let Self { toolchain, folder, progress, .. } = *self;
+        let Self { toolchain, folder, progress, stop, .. } = *self;
         let (status, output) = toolchain
-            .run(command, folder, progress)
+            .run(command, folder, progress, stop)
             .map_err(|source| not_run(command, folder, source))?;
         match status.code() {
             Some(0) => Ok(()),
@@ -226,7 +254,7 @@ mod tests {
         let told = RefCell::new(Vec::new());
         let progress = |line: &str| told.borrow_mut().push(line.to_owned());
         let (status, output) =
-            PLAIN.run("echo one; echo two >&2; exit 3", Path::new("."), &progress)?;
+            PLAIN.run("echo one; echo two >&2; exit 3", Path::new("."), &progress, None)?;
         assert_eq!(status.code(), Some(3));
         assert_eq!(output, b"one\ntwo\n");
         assert_eq!(told.into_inner(), ["one\n", "two\n"]);
@@ -234,16 +262,33 @@ mod tests {
     }
 
     #[test]
+    fn a_stop_ends_a_build_with_all_that_it_started() -> io::Result<()> {
+        let stop = Stop::default();
+        let progress = |_: &str| stop.request();
+        // Neither listens when it is asked. That this returns says that both are gone: each keeps
+        // the output open.
+        let script = "trap '' TERM; sleep 1000 & echo started; wait";
+        let (status, output) = PLAIN.run(script, Path::new("."), &progress, Some(&stop))?;
+        assert_eq!((status.success(), &*output), (false, &b"started\n"[..]));
+        Ok(())
+    }
+
+    #[test]
     fn a_build_does_not_see_where_other_builds_write() -> io::Result<()> {
         let script = "echo [$CARGO_TARGET_DIR$CARGO_BUILD_TARGET_DIR]";
-        assert_eq!(PLAIN.run(script, Path::new("."), &|_| ())?.1, b"[]\n");
+        assert_eq!(PLAIN.run(script, Path::new("."), &|_| (), None)?.1, b"[]\n");
         Ok(())
     }
 
     #[test]
     fn a_program_that_is_not_there_is_named() {
-        let step =
-            Step { toolchain: PLAIN, folder: Path::new("."), progress: &|_| (), say: &|_| () };
+        let step = Step {
+            toolchain: PLAIN,
+            folder: Path::new("."),
+            progress: &|_| (),
+            say: &|_| (),
+            stop: None,
+        };
         for command in ["no-such-tool --fast", "true && no-such-tool"] {
             let said = step.run(command).map_or_else(|error| error.to_string(), |()| String::new());
             assert!(said.contains("no-such-tool") && said.contains("[build]"), "{said}");

@@ -9,14 +9,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::sync::watch;
 use tracing::{debug, debug_span, warn};
 
 use crate::board::StatusCell;
 use crate::event::Consumed;
 use crate::handler::{Failure, FailureKind, Handler};
 use crate::log::{Batch, Commit, Log, Outcome, Session, Subscription};
+use crate::revision::Revision;
 use crate::stop::Stop;
-use crate::wasm::{Instance, Program};
+use crate::wasm::Instance;
 use failures::{Failures, Verdict};
 
 /// How long a poll waits when there is nothing: also how late a worker notices a stop.
@@ -26,10 +28,9 @@ const MAX_ABANDON_PAUSE: Duration = Duration::from_secs(1);
 
 /// One worker of a handler, as far as it outlives its sessions.
 pub struct Worker {
-    /// The handler it serves.
-    pub handler: Arc<Handler>,
-    /// The handler's component.
-    pub program: Arc<Program>,
+    /// The active revision of its handler. It may change while the worker runs, as long as the
+    /// [`subscription`] stays and the thread's stack is deep enough.
+    pub active: watch::Receiver<Arc<Revision>>,
     /// Its number within the handler on this host, from 0.
     pub slot: u32,
     /// Where it says how it is.
@@ -42,35 +43,46 @@ impl Worker {
     /// Opens a session and works until a stop is requested. `Err` means that the session or the
     /// instance is finished; calling again begins anew from the committed offsets.
     pub fn run(&self, log: &dyn Log) -> anyhow::Result<()> {
-        let instance = self.program.instantiate().context("failed to instantiate the component")?;
-        let session = log.session(&self.subscription())?;
-        self.status.running();
+        let mut active = self.active.clone();
+        let revision = Arc::clone(&active.borrow_and_update());
+        let instance = instantiate(&revision)?;
+        let session = log.session(&subscription(&revision.handler, self.slot))?;
+        self.status.running(revision.handler.revision);
         let mut running = Running {
             worker: self,
+            active,
+            failures: Failures::new(Arc::clone(&revision.handler)),
+            handler: Arc::clone(&revision.handler),
             instance,
-            failures: Failures::new(Arc::clone(&self.handler)),
             abandoned: 0,
         };
         running.work(session)
     }
+}
 
-    fn subscription(&self) -> Subscription {
-        let handler = &self.handler;
-        Subscription {
-            handler: handler.name.clone(),
-            group: handler.group.clone(),
-            topics: handler.from.clone(),
-            outputs: handler.to.iter().chain([&handler.dead_letter_topic]).cloned().collect(),
-            slot: self.slot,
-            start: handler.start,
-            bounds: handler.batch,
-        }
+/// What a worker of this handler subscribes to.
+pub fn subscription(handler: &Handler, slot: u32) -> Subscription {
+    Subscription {
+        handler: handler.name.clone(),
+        group: handler.group.clone(),
+        topics: handler.from.clone(),
+        outputs: handler.to.iter().chain([&handler.dead_letter_topic]).cloned().collect(),
+        slot,
+        start: handler.start,
+        bounds: handler.batch,
     }
+}
+
+fn instantiate(revision: &Revision) -> anyhow::Result<Instance> {
+    revision.program.instantiate().context("failed to instantiate the component")
 }
 
 /// A worker with an open session.
 struct Running<'a> {
     worker: &'a Worker,
+    active: watch::Receiver<Arc<Revision>>,
+    /// The revision that it has taken up: this, and an instance of it.
+    handler: Arc<Handler>,
     instance: Instance,
     failures: Failures,
     /// Transactions abandoned one after the other.
@@ -93,17 +105,40 @@ impl Running<'_> {
                 self.failures.forget(partition);
                 self.worker.status.lost(partition);
             }
+            self.adopt_active_revision(session)?;
             if batch.is_empty() {
                 continue;
             }
-            let _span = span(&self.worker.handler, &batch);
+            let _span = span(&self.handler, &batch);
             let (outcome, broken) = self.process(batch);
+            let completed = outcome.completed() as u64;
             let commit = session.commit(outcome)?;
-            self.settle(commit);
+            self.settle(commit, completed);
             if let Some(error) = broken {
                 return Err(error);
             }
         }
+        Ok(())
+    }
+
+    /// Takes up the active revision. Only here: between two transactions. After the poll rather
+    /// than before it, so that a partition that another worker has just given up is never handled
+    /// by an older revision than that worker's: what the poll handed over was committed before.
+    ///
+    /// What waits is tried again at once, for the new revision may be its cure.
+    fn adopt_active_revision(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        // An error says that the supervisor is gone; the stop follows.
+        if !self.active.has_changed().unwrap_or(false) {
+            return Ok(());
+        }
+        let revision = Arc::clone(&self.active.borrow_and_update());
+        self.instance = instantiate(&revision)?;
+        self.handler = Arc::clone(&revision.handler);
+        self.failures = Failures::new(Arc::clone(&revision.handler));
+        session.release()?;
+        self.worker.status.adopted(revision.handler.revision);
+        debug!(handler = %revision.handler.name, slot = self.worker.slot,
+            revision = revision.handler.revision, "revision taken up");
         Ok(())
     }
 
@@ -121,7 +156,7 @@ impl Running<'_> {
                 Verdict::Done(events) => outcome.complete(events),
                 Verdict::Hold(due) => outcome.hold(due),
             }
-            if begun.elapsed() >= self.worker.handler.interval || self.worker.stop.requested() {
+            if begun.elapsed() >= self.handler.interval || self.worker.stop.requested() {
                 break;
             }
         }
@@ -132,7 +167,7 @@ impl Running<'_> {
         if let Some(verdict) = self.failures.known(input) {
             return Ok(verdict);
         }
-        let handler = &self.worker.handler;
+        let handler = &self.handler;
         let result = match self.instance.handle(input)? {
             Ok(outputs) => handler.route(input, outputs),
             Err(failure) => Err(failure),
@@ -150,12 +185,12 @@ impl Running<'_> {
         self.failures.verdict(input, failure, fastrand::f64())
     }
 
-    /// Draws the consequences of a commit.
-    fn settle(&mut self, commit: Commit) {
+    /// Draws the consequences of a commit of so many events.
+    fn settle(&mut self, commit: Commit, completed: u64) {
         match commit {
             Commit::Committed => {
                 self.abandoned = 0;
-                self.failures.committed(&self.worker.status);
+                self.failures.committed(completed, &self.worker.status);
             }
             Commit::Abandoned(reason) => {
                 self.failures.rewound();

@@ -39,6 +39,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         "handler",
         &["cli", "server", "supervisor", "worker", "wasm", "deployment", "ingest", "admin"],
     ),
+    ("revision", &["cli", "server", "supervisor", "worker", "log", "ingest", "admin", "http"]),
     ("worker", &["cli", "server", "supervisor", "ingest", "admin", "http"]),
     ("supervisor", &["cli", "server", "ingest", "http"]),
     ("ingest", &["cli", "server", "supervisor", "worker", "wasm", "deployment", "handler"]),

@@ -8,7 +8,10 @@ mod dev_ready;
 mod latency;
 mod pass_through;
 mod report;
+mod save_to_swapped;
 mod setup;
+
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use lockstep_tests::log::LogKind;
@@ -44,6 +47,17 @@ enum What {
         #[arg(long, default_value_t = 10)]
         seconds: u32,
     },
+    /// Time from a save to an answer of the new revision, in its parts
+    SaveToSwapped {
+        /// Handler folder [default: a copy of the example `weather`]
+        folder: Option<PathBuf>,
+        /// The file that is edited, within the folder
+        #[arg(long, default_value = "src/lib.rs")]
+        source: PathBuf,
+        /// Repetitions
+        #[arg(long, default_value_t = 5)]
+        times: usize,
+    },
     /// Time from `lockstep dev` with a handler that is built to a host that is ready
     DevReady {
         /// Repetitions
@@ -73,6 +87,9 @@ fn main() {
     match Bench::parse().what {
         What::PassThrough { log, events, bytes } => pass_through::run(log.kind(), events, bytes),
         What::Latency { log, rate, seconds } => latency::run(log.kind(), rate, seconds),
+        What::SaveToSwapped { folder, source, times } => {
+            save_to_swapped::run(folder, &source, times);
+        }
         What::DevReady { times } => dev_ready::run(times),
     }
 }

@@ -86,10 +86,16 @@ impl Host {
     /// Waits until the host has logged a line with all of these parts, and gives the line.
     #[track_caller]
     pub fn logged(&self, parts: &[&str]) -> String {
+        self.logged_within(DEADLINE, parts)
+    }
+
+    /// The same, for what may take longer than anything in a test.
+    #[track_caller]
+    pub fn logged_within(&self, within: Duration, parts: &[&str]) -> String {
         let has_all =
             |line: &str| parts.iter().all(|part| line.contains(part)).then(|| line.to_owned());
         self.process
-            .find_line(DEADLINE, has_all)
+            .find_line(within, has_all)
             .unwrap_or_else(|| panic!("not logged: {parts:?}\n{}", self.output()))
     }
 

@@ -8,6 +8,7 @@ pub mod broker;
 pub mod build;
 pub mod certificates;
 pub mod cli;
+pub mod developer;
 pub mod embedded;
 pub mod event;
 pub mod guardian;

@@ -1,10 +1,19 @@
-//! `lockstep dev`: from handler folders to a running host in one command.
+//! `lockstep dev`: from handler folders to a running host in one command, and from a save to a
+//! running revision.
 
-use std::collections::BTreeMap;
+mod attempt;
+mod contents;
+mod live;
+mod screen;
+mod session;
+mod sources;
+mod start;
+mod topics;
+mod view;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 
@@ -13,12 +22,15 @@ use super::exit::ExitCode;
 use super::folders::Found;
 use super::invitation::{Invitation, Invited, Sample};
 use super::selection::DEFAULT_DATA_DIR;
-use super::stdout::Stdout;
-use super::{building, folders, shell};
-use crate::config::{self, HostConfig, HostTopic, HttpConfig, KafkaConfig};
+use super::{folders, shell, terminal};
+use crate::config::{self, HostConfig, HttpConfig, KafkaConfig};
 use crate::handler::Handler;
-use crate::server;
-use crate::topic::TopicSpec;
+use crate::signals;
+use crate::stop::Stop;
+use crate::watch::Watcher;
+use live::Live;
+use screen::Screen;
+use sources::Sources;
 
 /// A file in a handler folder with an event to try it with.
 const SAMPLE: &str = "sample.json";
@@ -31,6 +43,10 @@ const SAMPLE: &str = "sample.json";
 /// takes events over HTTP. Once it runs, lines to paste are printed that send an event and watch
 /// what becomes of it.
 ///
+/// Then the sources are watched. A save builds the handler, runs its cases and, when they pass,
+/// swaps it between two transactions; otherwise the old revision keeps running. What is watched:
+/// the handler's folder, or what `watch` names under `[build]` in its manifest.
+///
 /// Events are kept in an embedded log, so nothing else is needed; --brokers runs the same on
 /// Kafka.
 #[derive(Args, Debug)]
@@ -38,6 +54,7 @@ const SAMPLE: &str = "sample.json";
 Examples:
   lockstep dev
   lockstep dev handlers/weather
+  lockstep dev --no-build --no-watch
   lockstep dev --ingest 127.0.0.1:9000 --data-dir /tmp/try
   lockstep dev --brokers localhost:9092")]
 pub(super) struct DevArgs {
@@ -66,34 +83,59 @@ pub(super) struct DevArgs {
     #[arg(requires = "brokers", value_parser = key_value)]
     properties: Vec<(String, String)>,
 
-    /// Take the components as they are
+    /// Take the components as they are, and swap when a component file changes
     #[arg(long)]
     no_build: bool,
+
+    /// Do not watch for changes
+    #[arg(long)]
+    no_watch: bool,
+
+    /// Print lines only, also on a terminal
+    #[arg(long)]
+    plain: bool,
 }
 
 pub(super) fn dev(args: &DevArgs) -> anyhow::Result<ExitCode> {
-    let found = folders::load(&args.folders, "dev")?;
+    let mut found = folders::load(&args.folders, "dev")?;
     let kafka = match &args.brokers {
         Some(brokers) => Some(KafkaConfig::from_command_line(brokers, &args.properties)?),
         None => None,
     };
-    let mut config = host_config(args, kafka, &found);
-    let handlers: Vec<_> = found.iter().map(|found| found.handler.clone()).collect();
+    let config = host_config(args, kafka, &found);
     // Before the topics are put together, so that two manifests that contradict each other are
     // both named.
-    config::cross_check(&config, &handlers)?;
-    config.topics = topics(&handlers);
+    config::cross_check(&config, &handlers(&found))?;
+    let stop = Stop::default();
+    signals::stop_on_signal(&stop)?;
+    let screen = Screen::new(found.iter().map(|found| &found.handler));
+    let live = match !args.plain && terminal::is_there() {
+        true => Some(Live::start(screen.clone())?),
+        false => None,
+    };
+    // From before the build on, so that no save is missed.
+    let mut watcher = if args.no_watch { None } else { watch(&found, !args.no_build) };
     if !args.no_build {
-        building::build(&found)?;
+        // Somebody who looks at the terminal mends what is wrong and saves.
+        let mender = if live.is_some() { watcher.as_mut() } else { None };
+        if !start::build(&mut found, &screen, mender, &stop)? {
+            return Ok(ExitCode::Success);
+        }
     }
     let invitation = invitation(args, &found);
-    let on_ready = move |ready: &server::Ready| {
-        let mut out = Stdout::new();
-        // Without stdout there is nobody to invite; the host runs all the same.
-        drop(out.text(&invitation.text(ready.ingest)).and_then(|()| out.flush()));
-    };
-    server::run(config, handlers, Box::new(on_ready))?;
+    let builds = !args.no_build;
+    start::Start { found, config, invitation, builds, screen, watcher, stop }.run(live.as_ref())?;
     Ok(ExitCode::Success)
+}
+
+/// Watches the sources of these handlers, if the operating system lets it.
+fn watch(found: &[Found], builds: bool) -> Option<Watcher> {
+    let watcher = Sources::watch(&Sources::of_all(found, builds));
+    watcher.inspect_err(|error| tracing::warn!("changes are not watched: {error:#}")).ok()
+}
+
+fn handlers(found: &[Found]) -> Vec<Handler> {
+    found.iter().map(|found| found.handler.clone()).collect()
 }
 
 fn host_config(args: &DevArgs, kafka: Option<KafkaConfig>, found: &[Found]) -> HostConfig {
@@ -111,26 +153,6 @@ fn host_config(args: &DevArgs, kafka: Option<KafkaConfig>, found: &[Found]) -> H
         handlers: found.iter().map(|found| found.manifest.clone()).collect(),
         ..defaults
     }
-}
-
-/// Every topic that the handlers name, as the first manifest that describes it says, or with
-/// defaults. The source topics take events over HTTP.
-fn topics(handlers: &[Handler]) -> Vec<HostTopic> {
-    let mut topics: BTreeMap<Arc<str>, HostTopic> = BTreeMap::new();
-    for spec in handlers.iter().flat_map(|handler| &handler.topics) {
-        let topic = || HostTopic { spec: spec.clone(), ingest: false };
-        topics.entry(Arc::clone(&spec.name)).or_insert_with(topic);
-    }
-    let mut add = |name: &Arc<str>, ingest: bool| {
-        let topic = || HostTopic { spec: TopicSpec::named(name), ingest: false };
-        topics.entry(Arc::clone(name)).or_insert_with(topic).ingest |= ingest;
-    };
-    for handler in handlers {
-        handler.from.iter().for_each(|name| add(name, true));
-        handler.to.iter().for_each(|name| add(name, false));
-        add(&handler.dead_letter_topic, false);
-    }
-    topics.into_values().collect()
 }
 
 fn invitation(args: &DevArgs, found: &[Found]) -> Invitation {
@@ -163,77 +185,5 @@ fn sample(folder: &Path) -> Option<Sample> {
             tracing::warn!(file = %path.display(), %error, "the sample is not JSON; left out");
             None
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::handler::{Instances, Limits, OnFailure};
-    use crate::log::{BatchBounds, Start};
-    use crate::retry::RetryPolicy;
-
-    fn handler(name: &str, from: &[&str], to: &[&str], topics: Vec<TopicSpec>) -> Handler {
-        let names = |names: &[&str]| names.iter().map(|&name| name.into()).collect();
-        Handler {
-            name: name.to_owned(),
-            revision: 1,
-            component: PathBuf::new(),
-            from: names(from),
-            to: names(to),
-            group: String::new(),
-            dead_letter_topic: format!("{name}.dead-letters").into(),
-            start: Start::Earliest,
-            workers: 1,
-            instances: Instances::Reused,
-            on_failure: OnFailure::DeadLetter,
-            provenance: true,
-            retry: RetryPolicy {
-                attempts: 1,
-                initial: Duration::ZERO,
-                max: Duration::ZERO,
-                multiplier: 1.0,
-                jitter: 0.0,
-            },
-            limits: Limits {
-                memory: 0,
-                time: Duration::ZERO,
-                stack: 0,
-                table_elements: 0,
-                instances: 0,
-                output_events: 0,
-                output_bytes: 0,
-                log_lines_per_second: 0,
-                log_line_bytes: 0,
-            },
-            batch: BatchBounds { events: 1, bytes: 1 },
-            interval: Duration::ZERO,
-            config: BTreeMap::new(),
-            topics,
-            test_skip: Vec::new(),
-            build_command: None,
-        }
-    }
-
-    #[test]
-    fn every_topic_is_made_once_and_the_sources_take_events() {
-        let wide = TopicSpec { partitions: 12, ..TopicSpec::named("b") };
-        let handlers =
-            [handler("one", &["a"], &["b"], vec![]), handler("two", &["b"], &["c"], vec![wide])];
-        let topics = topics(&handlers);
-        let seen: Vec<_> =
-            topics.iter().map(|t| (&*t.spec.name, t.spec.partitions, t.ingest)).collect();
-        assert_eq!(
-            seen,
-            [
-                ("a", 3, true),
-                ("b", 12, true),
-                ("c", 3, false),
-                ("one.dead-letters", 3, false),
-                ("two.dead-letters", 3, false),
-            ]
-        );
     }
 }

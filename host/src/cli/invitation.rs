@@ -76,7 +76,7 @@ impl Invitation {
 
 /// A line that sends one event with curl.
 fn post(ingest: SocketAddr, topic: &str, sample: Option<&Sample>) -> String {
-    let url = format!("http://{}/v1/topics/{topic}/events?key=key-1", reachable(ingest));
+    let url = format!("{}?key=key-1", events_url(ingest, topic));
     let body = match sample {
         None => format!("-d {}", quoted("{}")),
         Some(sample) if sample.json.len() > MAX_INLINE => {
@@ -85,6 +85,11 @@ fn post(ingest: SocketAddr, topic: &str, sample: Option<&Sample>) -> String {
         Some(sample) => format!("-d {}", quoted(&one_line(&sample.json))),
     };
     format!("curl -X POST {} -H 'content-type: application/json' {body}", quoted(&url))
+}
+
+/// Where events of a topic are posted to.
+pub(super) fn events_url(ingest: SocketAddr, topic: &str) -> String {
+    format!("http://{}/v1/topics/{topic}/events", reachable(ingest))
 }
 
 /// JSON on one line. No string of JSON holds a line break, so none is changed.

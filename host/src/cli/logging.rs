@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal as _};
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use super::terminal::Lines;
+
 /// How much is logged, and in which form.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Logging")]
@@ -39,7 +41,7 @@ fn filter(text: &str) -> Result<String, String> {
 pub(super) fn init(args: &LoggingArgs) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&args.log_level))
-        .with_writer(io::stderr);
+        .with_writer(|| Lines);
     match args.log_format {
         LogFormat::Text => builder.with_ansi(colours()).init(),
         LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).init(),

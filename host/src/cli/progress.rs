@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+use super::terminal;
 
 /// A spinner on stderr, gone when dropped.
 #[derive(Debug)]
@@ -16,13 +17,9 @@ impl Progress {
         if !io::stderr().is_terminal() {
             return Self(None);
         }
-        let bar = ProgressBar::new_spinner().with_prefix(what);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {elapsed}  {wide_msg}")
-        {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self(Some(bar))
+        let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed}  {wide_msg}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        Self(Some(terminal::spinner(style).with_prefix(what)))
     }
 
     /// Shows what is being done right now.

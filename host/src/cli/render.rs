@@ -39,6 +39,19 @@ pub(super) fn text(consumed: &Consumed, audience: Audience) -> String {
     block
 }
 
+/// The beginning of a key or a value, on one line of a terminal.
+pub(super) fn glimpse(value: Option<&[u8]>) -> String {
+    /// More than any line shows.
+    const CHARACTERS: usize = 500;
+    let Some(value) = value else { return "(null)".to_owned() };
+    let text = match std::str::from_utf8(value) {
+        Ok("") => return "(empty)".to_owned(),
+        Ok(text) => text.chars().take(CHARACTERS).collect(),
+        Err(_) => format!("({} bytes)", value.len()),
+    };
+    safe(&text, Audience::Terminal, Lines::One).replace('\t', " ")
+}
+
 /// A timestamp as RFC 3339, in UTC.
 fn timestamp(ms: Option<i64>) -> String {
     match ms {

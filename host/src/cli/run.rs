@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::exit::ExitCode;
 use crate::config::{self, HostConfig};
-use crate::{deployment, server};
+use crate::stop::Stop;
+use crate::{deployment, server, signals};
 
 /// Run a host: its handlers and its HTTP ingest.
 ///
@@ -44,6 +45,8 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     config::cross_check(&config, &handlers)?;
     config.http.ingest = args.ingest.unwrap_or(config.http.ingest);
     config.http.admin = args.admin.unwrap_or(config.http.admin);
-    server::run(config, handlers, Box::new(|_| ()))?;
+    let stop = Stop::default();
+    signals::stop_on_signal(&stop)?;
+    server::run(config, handlers, stop, Box::new(|_| ()))?;
     Ok(ExitCode::Success)
 }

@@ -104,6 +104,7 @@ struct BatchToml {
 #[serde(default, deny_unknown_fields)]
 struct BuildToml {
     command: Option<Checked<Command>>,
+    watch: Vec<Checked<FilePath>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -193,6 +194,7 @@ fn handler(file: &Path, toml: ManifestToml) -> Result<Handler, ConfigError> {
         topics: topics::specs(file, toml.topics)?,
         test_skip: toml.test.skip.into_iter().map(|property| property.0).collect(),
         build_command: toml.build.command.map(|command| command.0),
+        build_watch: toml.build.watch.into_iter().map(|path| folder.join(path.0)).collect(),
         name,
     })
 }

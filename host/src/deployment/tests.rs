@@ -52,6 +52,7 @@ api_token = "x"
 
 [build]
 command = "make"
+watch = ["src", "../wit"]
 
 [test]
 skip = ["tombstone", "random-bytes"]

@@ -60,7 +60,10 @@ impl HandlerStatuses for OneHandler {
         let stopped = Position { topic: "orders".into(), partition: 3, offset: 1042 };
         let worker = WorkerStatus {
             slot: 0,
+            revision: 6,
             state: WorkerState::BackingOff,
+            events: 12,
+            dead_letters: 1,
             last_error: Some("the broker is gone".to_owned()),
             stopped_at: vec![stopped],
         };
@@ -112,7 +115,7 @@ async fn what_no_route_answers_is_a_problem() {
 #[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_is_answered_with_408() {
     let log = Arc::new(crate::ingest::testing::CorkedLog::new());
-    let topics = ["t".to_owned()].into();
+    let topics = crate::ingest::OpenTopics::new(["t".into()]);
     let state = crate::ingest::IngestState { log, topics, max_body: 1024, queue: 1 };
     let server = Server::start(crate::ingest::router(state), limits()).await;
     let head = b"POST /v1/topics/t/events HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nabc";
@@ -254,6 +257,9 @@ async fn admin_lists_handlers_and_their_workers() {
     let mut client = server.http1().await;
     let worker = json!({
         "slot": 0,
+        "revision": 6,
+        "events": 12,
+        "dead_letters": 1,
         "state": "backing-off",
         "last_error": "the broker is gone",
         "stopped_at": ["orders/3/1042"],

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use serde_json::json;
 
 use super::testing::CorkedLog;
-use super::{IngestState, router, router_with};
+use super::{IngestState, OpenTopics, router, router_with};
 use crate::event::Header;
 use crate::http::ServeLimits;
 use crate::http::testing::{Answer, Client, DEADLINE, Server, rest_of};
@@ -21,7 +21,7 @@ const MAX_BODY: usize = 1024;
 
 fn corked(queue: usize) -> (Arc<CorkedLog>, IngestState) {
     let log = Arc::new(CorkedLog::new());
-    let topics = ["orders".to_owned(), "ghost".to_owned()].into();
+    let topics = OpenTopics::new(["orders", "ghost"].map(Into::into));
     (log.clone(), IngestState { log, topics, max_body: MAX_BODY, queue })
 }
 

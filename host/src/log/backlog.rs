@@ -20,7 +20,7 @@ pub(super) struct Backlog {
 
 #[derive(Debug)]
 struct Held {
-    /// When the partition goes on; `None`: not before a restart.
+    /// When the partition goes on; `None`: not by itself.
     due: Option<Instant>,
     events: VecDeque<Consumed>,
 }
@@ -64,18 +64,23 @@ impl Backlog {
 
     /// Ends the holds that are due and names their partitions.
     pub(super) fn release_due(&mut self, now: Instant) -> Vec<TopicPartition> {
-        let due: Vec<_> = self
-            .held
-            .iter()
-            .filter(|(_, held)| held.due.is_some_and(|due| due <= now))
-            .map(|(at, _)| at.clone())
-            .collect();
-        for at in &due {
+        self.release(|held| held.due.is_some_and(|due| due <= now))
+    }
+
+    /// Ends all holds, also those without end, and names their partitions.
+    pub(super) fn release_all(&mut self) -> Vec<TopicPartition> {
+        self.release(|_| true)
+    }
+
+    fn release(&mut self, over: impl Fn(&Held) -> bool) -> Vec<TopicPartition> {
+        let over: Vec<_> =
+            self.held.iter().filter(|(_, held)| over(held)).map(|(at, _)| at.clone()).collect();
+        for at in &over {
             if let Some(held) = self.held.remove(at) {
                 self.restore(held.events.into());
             }
         }
-        due
+        over
     }
 
     /// When the next hold ends.
@@ -176,6 +181,27 @@ mod tests {
         backlog.forget(|gone| *gone == at);
         backlog.push(consumed(0, 2));
         assert_eq!(offsets(&backlog.take(WIDE)), [2]);
+    }
+
+    #[test]
+    fn all_holds_can_be_ended_at_once_and_each_partition_keeps_its_order() {
+        let mut backlog = Backlog::default();
+        for (partition, offset) in [(0, 1), (1, 7), (0, 2), (1, 8)] {
+            backlog.push(consumed(partition, offset));
+        }
+        let at = |partition| consumed(partition, 0).topic_partition();
+        backlog.hold(at(0), None);
+        backlog.hold(at(1), Some(Instant::now() + Duration::from_secs(1_000)));
+        backlog.push(consumed(0, 3));
+        let mut released = backlog.release_all();
+        released.sort();
+        assert_eq!(released, [at(0), at(1)]);
+        let batch = backlog.take(WIDE);
+        let of = |partition| -> Vec<i64> {
+            let events = batch.events().iter().filter(|e| e.partition == partition);
+            events.map(|e| e.offset).collect()
+        };
+        assert_eq!((of(0), of(1)), (vec![1, 2, 3], vec![7, 8]));
     }
 
     #[test]

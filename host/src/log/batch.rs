@@ -73,7 +73,7 @@ pub struct Decision {
     pub done: Vec<Consumed>,
     /// The inputs that are not done, in order: they come first at the next poll.
     pub rest: Vec<Consumed>,
-    /// Partitions that wait, and until when; `None` waits for a restart.
+    /// Partitions that wait, and until when; `None` waits for another revision or a restart.
     pub holds: HashMap<TopicPartition, Option<Instant>>,
 }
 
@@ -111,7 +111,13 @@ impl Outcome {
         self.cursor += 1;
     }
 
-    /// The current event is not done: its partition waits until `due`, or for a restart.
+    /// How many events are done.
+    pub fn completed(&self) -> usize {
+        self.done.iter().filter(|done| **done).count()
+    }
+
+    /// The current event is not done: its partition waits until `due`, or for another
+    /// revision or a restart.
     pub fn hold(&mut self, due: Option<Instant>) {
         if let Some(event) = self.events.get(self.cursor) {
             self.holds.insert(event.topic_partition(), due);

@@ -224,7 +224,7 @@ pub(super) fn check(expected: &Expectation, answer: &Answer, inputs: usize) -> O
                 let text = failed(*index, inputs, failure);
                 return Some(format!("{text}\nexpected was that only the last one fails"));
             }
-            let text = format!("expected  {expected}\nbut got   {}", told(failure));
+            let text = format!("expected  {expected}\nbut got   {}", failure.explained());
             (!expected.matches(failure)).then_some(text)
         }
         (Expectation::Outputs(expected), Answer::Failure(index, failure)) => {
@@ -287,13 +287,12 @@ pub(super) fn returned(outputs: &[Output]) -> String {
 /// That an input failed, and how.
 pub(super) fn failed(index: usize, inputs: usize, failure: &Failure) -> String {
     match inputs {
-        1 => format!("the handler failed: {}", told(failure)),
-        _ => format!("the handler failed at input {} of {inputs}: {}", index + 1, told(failure)),
+        1 => format!("the handler failed: {}", failure.explained()),
+        _ => {
+            let place = format!("at input {} of {inputs}", index + 1);
+            format!("the handler failed {place}: {}", failure.explained())
+        }
     }
-}
-
-fn told(Failure { kind, message }: &Failure) -> String {
-    format!("{kind}: {message}")
 }
 
 fn events(count: usize) -> String {

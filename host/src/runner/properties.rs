@@ -192,12 +192,12 @@ fn differ(one: &Handled, other: &Handled) -> bool {
 fn shown(handled: &Handled) -> String {
     match handled {
         Ok(outputs) => pretty(&outputs.iter().map(Output::shown).collect::<Vec<_>>()),
-        Err(Failure { kind, message }) => format!("{kind}: {message}"),
+        Err(Failure { kind, message, .. }) => format!("{kind}: {message}"),
     }
 }
 
-fn fault(what: &str, Failure { kind, message }: &Failure, input: &Consumed) -> String {
-    format!("{what} is a fault: {kind}: {message}\n\n{}", shown_input(input))
+fn fault(what: &str, failure: &Failure, input: &Consumed) -> String {
+    format!("{what} is a fault: {}\n\n{}", failure.explained(), shown_input(input))
 }
 
 /// An event that somebody may want to make a case of, unless nobody could read it.

@@ -1,4 +1,4 @@
-//! Makes the topics that the configuration declares, before any worker starts.
+//! Makes the topics that configuration and handlers declare, before any worker needs them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -7,7 +7,6 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::readiness::HostReadiness;
-use crate::config::HostConfig;
 use crate::handler::Handler;
 use crate::log::Log;
 use crate::log::topics::{TopicState, ensure, ensure_exists};
@@ -39,11 +38,14 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn new(config: &HostConfig, handlers: &[Arc<Handler>]) -> Self {
+    /// What these handlers need, beside what the host itself declares.
+    pub(super) fn new<'a>(
+        by_host: impl Iterator<Item = &'a TopicSpec>,
+        handlers: &'a [Arc<Handler>],
+    ) -> Self {
         let mut declared: Vec<TopicSpec> = Vec::new();
         let mut names = HashSet::new();
-        let by_config = config.topics.iter().map(|topic| &topic.spec);
-        for spec in by_config.chain(handlers.iter().flat_map(|handler| &handler.topics)) {
+        for spec in by_host.chain(handlers.iter().flat_map(|handler| &handler.topics)) {
             if names.insert(Arc::clone(&spec.name)) {
                 declared.push(spec.clone());
             }
@@ -66,6 +68,21 @@ impl Wanted {
             .filter(|(topic, _)| !names.contains(topic))
             .collect();
         Self { declared, implied, used }
+    }
+
+    /// Does without those that were looked after before.
+    pub(super) fn leave_out(&mut self, known: impl Fn(&TopicSpec) -> bool) {
+        self.declared.retain(|spec| !known(spec));
+        self.implied.retain(|spec| !known(spec));
+    }
+
+    /// The topics that are made when they are missing.
+    pub(super) fn specs(self) -> impl Iterator<Item = TopicSpec> {
+        self.declared.into_iter().chain(self.implied)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.declared.is_empty() && self.implied.is_empty() && self.used.is_empty()
     }
 }
 
@@ -99,7 +116,10 @@ pub(super) fn topics(
 }
 
 /// One attempt; what stands in the way, in words.
-fn attempt(log: &dyn Log, wanted: &Wanted) -> Vec<String> {
+pub(super) fn attempt(log: &dyn Log, wanted: &Wanted) -> Vec<String> {
+    if wanted.is_empty() {
+        return Vec::new();
+    }
     let admin = log.admin();
     let existing: BTreeSet<String> = match admin.topics() {
         Ok(topics) => topics.into_iter().map(|topic| topic.name).collect(),

@@ -239,6 +239,7 @@ mod tests {
     #[test]
     fn what_was_dropped_is_told_although_the_guest_falls_silent() -> anyhow::Result<()> {
         let log = LogLines {
+            kept: None,
             handler: "weather@1".to_owned(),
             line_bytes: 100,
             budget: Mutex::new(Budget::new(0, Instant::now())),

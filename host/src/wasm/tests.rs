@@ -54,6 +54,7 @@ fn handler() -> Handler {
         topics: Vec::new(),
         test_skip: Vec::new(),
         build_command: None,
+        build_watch: Vec::new(),
     }
 }
 

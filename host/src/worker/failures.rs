@@ -1,5 +1,5 @@
 //! What becomes of events that fail: retries, dead letters, halts. Remembers attempts while the
-//! session lives; in another one they count from the beginning.
+//! session lives and the revision stays; in another one they count from the beginning.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::handler::{Failure, FailureKind, Handler, OnFailure};
 pub(super) enum Verdict {
     /// It became these events: outputs, or its one dead letter.
     Done(Vec<Event>),
-    /// Its partition waits until then, or for a restart.
+    /// Its partition waits until then, or for another revision or a restart.
     Hold(Option<Instant>),
 }
 
@@ -110,8 +110,10 @@ impl Failures {
             .or_insert(Refused { reason, even_dead: false });
     }
 
-    /// The transaction is committed: tell what it did, once for each transaction.
-    pub(super) fn committed(&mut self, status: &StatusCell) {
+    /// The transaction, in which so many events were done, is committed: tell what it did, once
+    /// for each transaction.
+    pub(super) fn committed(&mut self, events: u64, status: &StatusCell) {
+        status.committed(events, self.dead_letters.len() as u64);
         if let Some((position, failure)) = self.dead_letters.first() {
             let text = format!("{position}: {}: {}", failure.kind, failure.message);
             warn!(
@@ -130,7 +132,8 @@ impl Failures {
             let text = format!("{position}: {}: {}", failure.kind, failure.message);
             error!(
                 handler = %self.handler.name,
-                "handler halted at {text}; correct the cause and restart the host to go on{}",
+                "handler halted at {text}; correct the cause, then swap the handler or restart the \
+                 host to go on{}",
                 details(&failure)
             );
             status.halted(position, text);

@@ -233,6 +233,11 @@ impl Session for EmbeddedSession {
         Ok(commit)
     }
 
+    fn release(&mut self) -> anyhow::Result<()> {
+        self.backlog.release_all();
+        Ok(())
+    }
+
     fn close(self: Box<Self>) -> anyhow::Result<()> {
         Ok(())
     }

@@ -185,6 +185,11 @@ impl Session for KafkaSession {
         }
     }
 
+    fn release(&mut self) -> anyhow::Result<()> {
+        let held = self.backlog.release_all();
+        if held.is_empty() { Ok(()) } else { self.consumer.resume(&held) }
+    }
+
     fn close(self: Box<Self>) -> anyhow::Result<()> {
         // Dropping the consumer closes it, which leaves the group.
         if !drop_within(CLOSE_LIMIT, self) {

@@ -1,0 +1,206 @@
+//! Handlers are swapped while events flow: between two transactions, without a rebalance, and
+//! nothing is lost, repeated or reordered.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use lockstep::event::Consumed;
+use lockstep_tests::developer::Developer;
+use lockstep_tests::event::{Has, With, event, sorted_texts};
+use lockstep_tests::scenario::Scenario;
+use lockstep_tests::wait::{eventually, eventually_ok};
+use serde_json::Value;
+
+on_both_logs![
+    swaps_under_load_lose_repeat_and_reorder_nothing,
+    a_halted_partition_goes_on_with_the_revision_that_mends_it,
+    an_event_that_waits_for_its_retry_is_tried_at_once_by_a_new_revision,
+    a_manifest_that_subscribes_to_something_else_restarts_the_workers,
+    a_component_that_is_garbage_is_refused_and_the_old_one_goes_on,
+];
+
+/// Input and output of a handler that `dev` runs without building it.
+fn developer(world: Scenario, guest: &str, partitions: u32) -> (Developer, String, String) {
+    let (input, output) = (world.topic("in", partitions), world.topic("out", partitions));
+    let developer = Developer::new(world, guest, &[&input], &[&output]);
+    (developer, input, output)
+}
+
+fn swaps_under_load_lose_repeat_and_reorder_nothing(world: Scenario) {
+    const SWAPS: u64 = 12;
+    let (developer, input, output) = developer(world, "identity", 4);
+    let developer = developer.with("workers = 2");
+    let host = developer.dev(&["--no-build"]);
+    let world = &developer.world;
+    let done = AtomicBool::new(false);
+    let produced = thread::scope(|scope| {
+        let producing = scope.spawn(|| {
+            let mut number = 0;
+            while !done.load(Ordering::Relaxed) {
+                let some = (number..number + 50)
+                    .map(|n| event(&input, format!("{n:07}")).key((n % 16).to_string()));
+                world.produce(some);
+                number += 50;
+            }
+            number
+        });
+        for revision in 2..SWAPS + 2 {
+            // Each has something to do.
+            let before = world.log().committed(&developer.handler.group, &input);
+            eventually("events flow", || {
+                world.log().committed(&developer.handler.group, &input) != before
+            });
+            developer.install(if revision % 2 == 0 { "stamp" } else { "identity" });
+            developer.runs(&host, revision);
+        }
+        done.store(true, Ordering::Relaxed);
+        producing.join().expect("the producer does not panic")
+    });
+    world.settle(&developer.handler);
+
+    let outputs = world.read(&output);
+    let expected: Vec<_> = (0..produced).map(|n| format!("{n:07}")).collect();
+    let mut inputs: Vec<_> = outputs.iter().map(input_of).collect();
+    inputs.sort();
+    assert_eq!(inputs.len(), expected.len(), "each input has one output");
+    assert!(inputs == expected, "each input has one output");
+    assert_in_order(&outputs);
+    assert_eq!(world.read(&developer.handler.dead_letters), []);
+    assert_eq!(host.handler(&developer.handler.name)["revision"], SWAPS + 1);
+}
+
+/// What came in: `identity` passes it on, `stamp` wraps it. Each is what its revision says.
+fn input_of(output: &Consumed) -> String {
+    let text = output.text();
+    let value = serde_json::from_str(&text).ok().filter(Value::is_object);
+    let stamped = value.and_then(|value: Value| value["value"].as_str().map(str::to_owned));
+    assert_eq!(stamped.is_some(), revision_of(output) % 2 == 0, "{output:?}");
+    stamped.unwrap_or(text)
+}
+
+fn revision_of(output: &Consumed) -> u64 {
+    let handler = output.last_header("lockstep-handler").unwrap_or_default();
+    let revision = handler.rsplit_once('@').and_then(|(_, revision)| revision.parse().ok());
+    revision.unwrap_or_else(|| panic!("no revision in {handler:?}"))
+}
+
+/// Topic, partition and offset of what an output was made of.
+fn source_of(output: &Consumed) -> (String, i64) {
+    let source = output.last_header("lockstep-source").unwrap_or_default();
+    let (partition, offset) = source.rsplit_once('/').expect("a source");
+    (partition.to_owned(), offset.parse().expect("an offset"))
+}
+
+/// Outputs of one source partition keep their order, and no revision comes after a later one.
+fn assert_in_order(outputs: &[Consumed]) {
+    let mut by_source: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
+    let mut last: BTreeMap<(String, i32), i64> = BTreeMap::new();
+    for output in outputs {
+        let (partition, offset) = source_of(output);
+        let before = last.insert((partition.clone(), output.partition), offset);
+        assert!(before < Some(offset), "{partition}/{offset} after {before:?}");
+        by_source.entry(partition).or_default().push((offset, revision_of(output)));
+    }
+    for (partition, mut events) in by_source {
+        events.sort_unstable();
+        let back = events.windows(2).find(|pair| pair[0].1 > pair[1].1);
+        assert_eq!(back, None, "an older revision in {partition} after a newer one");
+    }
+}
+
+fn a_halted_partition_goes_on_with_the_revision_that_mends_it(world: Scenario) {
+    let (developer, input, output) = developer(world, "scripted", 1);
+    let developer = developer.with("on_failure = \"stop\"");
+    let host = developer.dev(&["--no-build"]);
+    let name = developer.handler.name.clone();
+    let halted = || {
+        let stopped = host.handler(&name)["workers"][0]["stopped_at"].clone();
+        stopped.as_array().is_some_and(|places| !places.is_empty())
+    };
+    let world = &developer.world;
+    world.produce(["a", r#"{"do":"trap"}"#, "b"].map(|value| event(&input, value)));
+    eventually("the handler halts", halted);
+    developer.install("identity");
+    developer.runs(&host, 2);
+    let outputs = world.wait_for(&output, 3);
+    assert_eq!(outputs.iter().map(Has::text).collect::<Vec<_>>(), ["a", r#"{"do":"trap"}"#, "b"]);
+    assert_eq!(outputs.iter().map(revision_of).collect::<Vec<_>>(), [1, 2, 2]);
+    assert!(!halted(), "{}", host.handler(&name));
+    assert_eq!(world.read(&developer.handler.dead_letters), []);
+}
+
+fn an_event_that_waits_for_its_retry_is_tried_at_once_by_a_new_revision(world: Scenario) {
+    let (developer, input, output) = developer(world, "scripted", 1);
+    let manifest = developer.manifest();
+    developer.save("handler.toml", &format!("{manifest}\n[retry]\ninitial = \"2h\"\nmax = \"2h\""));
+    let host = developer.dev(&["--no-build"]);
+    let world = &developer.world;
+    let waits = r#"{"do":"retryable"}"#;
+    world.produce(["a", waits, "b"].map(|value| event(&input, value)));
+    world.wait_for(&output, 1);
+    developer.install("identity");
+    developer.runs(&host, 2);
+    let outputs = world.wait_for(&output, 3);
+    assert_eq!(outputs.iter().map(Has::text).collect::<Vec<_>>(), ["a", waits, "b"]);
+}
+
+fn a_manifest_that_subscribes_to_something_else_restarts_the_workers(world: Scenario) {
+    let (developer, input, output) = developer(world, "identity", 2);
+    let host = developer.dev(&["--no-build"]);
+    let world = &developer.world;
+    world.produce([event(&input, "first")]);
+    world.wait_for(&output, 1);
+
+    // A topic that does not exist yet is made, and takes events over HTTP.
+    let other = world.name("other");
+    let manifest = developer.manifest();
+    developer.save("handler.toml", &manifest.replace(&format!("{input:?}"), &format!("{other:?}")));
+    developer.runs(&host, 2);
+    assert_eq!(host.post(&other, &[], b"second").status, 200);
+    world.produce([event(&input, "nobody reads this")]);
+    let outputs = world.wait_for(&output, 2);
+    assert_eq!(sorted_texts(&outputs), ["first", "second"]);
+    host.logged(&["revision activated", "change=restarted"]);
+
+    // More workers; each of them runs.
+    let manifest = format!("workers = 3\n{}", developer.manifest());
+    developer.save("handler.toml", &manifest);
+    developer.runs(&host, 3);
+    let workers = host.handler(&developer.handler.name)["workers"].clone();
+    let revisions: Vec<_> =
+        workers.as_array().into_iter().flatten().map(|worker| worker["revision"].clone()).collect();
+    assert_eq!(revisions, [3, 3, 3]);
+
+    // One that contradicts itself is named, and nothing changes.
+    developer
+        .save("handler.toml", &manifest.replace(&format!("{output:?}"), &format!("{other:?}")));
+    host.logged(&[
+        "the manifest is refused",
+        &format!("{}@3 keeps running", developer.handler.name),
+    ]);
+    host.logged(&["every output would come back as an input"]);
+    assert_eq!(host.post(&other, &[], b"third").status, 200);
+    let outputs = world.wait_for(&output, 3);
+    assert!(outputs.iter().any(|output| output.text() == "third" && revision_of(output) == 3));
+}
+
+fn a_component_that_is_garbage_is_refused_and_the_old_one_goes_on(world: Scenario) {
+    let (developer, input, output) = developer(world, "identity", 1);
+    let host = developer.dev(&["--no-build"]);
+    developer.save("handler.wasm", "this is no component");
+    let kept = format!("{}@1 keeps running", developer.handler.name);
+    host.logged(&["the component is refused", &kept]);
+    eventually_ok("the component is named", || {
+        let output = host.output();
+        if output.contains("handler.wasm") { Ok(()) } else { Err(output) }
+    });
+    developer.world.produce([event(&input, "old")]);
+    developer.world.wait_for(&output, 1);
+    developer.install("stamp");
+    developer.runs(&host, 2);
+    developer.world.produce([event(&input, "new")]);
+    let outputs = developer.world.wait_for(&output, 2);
+    let revisions: Vec<_> = outputs.iter().map(|o| (input_of(o), revision_of(o))).collect();
+    assert_eq!(revisions, [("old".to_owned(), 1), ("new".to_owned(), 2)]);
+}
