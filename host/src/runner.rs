@@ -29,6 +29,7 @@ pub use record::record;
 use crate::handler::{Handler, Instances};
 use crate::property::Property;
 use crate::wasm::{self, Program};
+use bless::Done;
 use case::Case;
 use expectation::Answer;
 use play::{Cost, Player};
@@ -174,7 +175,7 @@ fn jobs(handler: &Handler, options: &Options) -> usize {
 
 fn run_case(program: &Program, case: &Case, bless: bool) -> anyhow::Result<CaseResult> {
     let mut player = Player::new(program)?;
-    let mut answers = Vec::new();
+    let mut done = Vec::new();
     let mut problem = None;
     for (index, step) in case.steps.iter().enumerate() {
         let answer = player.handle_all(&step.inputs)?;
@@ -183,18 +184,19 @@ fn run_case(program: &Program, case: &Case, bless: bool) -> anyhow::Result<CaseR
             None => Some(unsaid(case, &answer, step.inputs.len())),
         };
         let told = player.told();
+        let expected = found.is_none();
         if let (Some(found), None) = (found, &problem) {
             let place = if case.stepwise { format!("step {}: ", index + 1) } else { String::new() };
             problem = Some(format!("{place}{found}{told}"));
         }
-        answers.push(answer);
+        done.push(Done { answer, expected });
     }
     let outcome = match problem {
         None => Outcome::Passed,
-        Some(problem) if bless => match unwritable(case, &answers) {
+        Some(problem) if bless => match unwritable(case, &done) {
             Some(reason) => Outcome::Failed(format!("{problem}\n\n{reason}")),
             None => {
-                bless::accept(program.handler(), case, &answers)?;
+                bless::accept(program.handler(), case, &done)?;
                 Outcome::Blessed
             }
         },
@@ -219,10 +221,10 @@ fn unsaid(case: &Case, answer: &Answer, inputs: usize) -> String {
     format!("{place}; `lockstep test --bless` writes down what the handler does:\n\n{did}")
 }
 
-/// Why the answers cannot become what is expected.
-fn unwritable(case: &Case, answers: &[Answer]) -> Option<&'static str> {
-    let early = case.steps.iter().zip(answers).any(|(step, answer)| {
-        matches!(answer, Answer::Failure(index, _) if index + 1 < step.inputs.len())
+/// Why what the handler did cannot become what is expected.
+fn unwritable(case: &Case, done: &[Done]) -> Option<&'static str> {
+    let early = case.steps.iter().zip(done).any(|(step, done)| {
+        matches!(done.answer, Answer::Failure(index, _) if index + 1 < step.inputs.len())
     });
     early.then_some(
         "not blessed: only the last input of a step can be expected to fail; make the one that \

@@ -12,14 +12,44 @@ use super::expectation::{Answer, Output};
 use super::shown::{Shown, pretty};
 use crate::handler::{Failure, FailureKind, Handler};
 
-/// Accepts the answers to the steps of a case. The failure of an input that is not the last of
-/// its step cannot be written down; the caller has seen to it that there is none.
-pub(super) fn accept(handler: &Handler, case: &Case, answers: &[Answer]) -> anyhow::Result<()> {
+/// What a step came to.
+pub(super) struct Done {
+    pub(super) answer: Answer,
+    /// Whether that was expected, so that there is nothing to write.
+    pub(super) expected: bool,
+}
+
+/// A file of steps, in the order in which people read it.
+#[derive(Serialize)]
+struct StepsFile {
+    steps: Vec<StepNote>,
+}
+
+#[derive(Serialize)]
+struct StepNote {
+    #[serde(rename = "in")]
+    input: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<Events>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Value>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Events {
+    AsBefore(Value),
+    New(Vec<Shown>),
+}
+
+/// Accepts what the steps of a case came to. The failure of an input that is not the last of its
+/// step cannot be written down; the caller has seen to it that there is none.
+pub(super) fn accept(handler: &Handler, case: &Case, done: &[Done]) -> anyhow::Result<()> {
     if case.stepwise {
-        return accept_steps(handler, case, answers);
+        return accept_steps(handler, case, done);
     }
     let (out, error) = (case.folder.join(OUT), case.folder.join(ERROR));
-    match answers.first() {
+    match done.first().map(|done| &done.answer) {
         Some(Answer::Outputs(outputs)) => {
             write(&out, &events(handler, outputs))?;
             remove(&error)
@@ -32,20 +62,21 @@ pub(super) fn accept(handler: &Handler, case: &Case, answers: &[Answer]) -> anyh
     }
 }
 
-fn accept_steps(handler: &Handler, case: &Case, answers: &[Answer]) -> anyhow::Result<()> {
+fn accept_steps(handler: &Handler, case: &Case, done: &[Done]) -> anyhow::Result<()> {
     let file = case.folder.join(IN);
     let mut json = super::place::read(&file)?;
     let steps = json.get_mut("steps").and_then(Value::as_array_mut).into_iter().flatten();
-    for (step, answer) in steps.zip(answers) {
-        let Some(members) = step.as_object_mut() else { continue };
-        let (name, value) = match answer {
-            Answer::Outputs(outputs) => ("out", serde_json::to_value(events(handler, outputs))?),
-            Answer::Failure(_, failure) => ("error", expected(failure)),
+    let note = |(step, done): (&mut Value, &Done)| {
+        let mut take = |name: &str| step.get_mut(name).map(Value::take);
+        let input = take("in");
+        let (out, error) = match &done.answer {
+            _ if done.expected => (take("out").map(Events::AsBefore), take("error")),
+            Answer::Outputs(outputs) => (Some(Events::New(events(handler, outputs))), None),
+            Answer::Failure(_, failure) => (None, Some(expected(failure))),
         };
-        members.retain(|name, _| name == "in");
-        members.insert(name.to_owned(), value);
-    }
-    write(&file, &json)
+        StepNote { input, out, error }
+    };
+    write(&file, &StepsFile { steps: steps.zip(done).map(note).collect() })
 }
 
 /// Outputs as they are expected: strictly, but without the topic where there is only one.
