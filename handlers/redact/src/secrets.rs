@@ -41,10 +41,13 @@ fn email(text: &[u8]) -> usize {
         return 0;
     }
     let domain = &text[local + 1..];
-    let length = domain.iter().take_while(|b| b.is_ascii_alphanumeric() || b".-".contains(b)).count();
+    let length =
+        domain.iter().take_while(|b| b.is_ascii_alphanumeric() || b".-".contains(b)).count();
     // A dot at the end is the sentence's.
-    let domain = domain[..length].trim_ascii_end();
-    let end = domain.iter().rposition(|byte| byte.is_ascii_alphanumeric()).map_or(0, |last| last + 1);
+    let end = domain[..length]
+        .iter()
+        .rposition(|byte| byte.is_ascii_alphanumeric())
+        .map_or(0, |last| last + 1);
     if domain[..end].contains(&b'.') { local + 1 + end } else { 0 }
 }
 

@@ -222,7 +222,7 @@ fn a_component_that_is_missing_is_named_with_the_way_to_build_it() {
     std::fs::write(&file, MINIMAL).unwrap();
     let handler = load(Path::new(&file)).unwrap();
     let error = read_component(&handler).unwrap_err().to_string();
-    assert!(error.contains("a.wasm") && error.contains("`cargo build --release"), "{error}");
+    assert!(error.contains("a.wasm") && error.contains("`lockstep build`"), "{error}");
     std::fs::write(dir.path().join("a.wasm"), b"\0asm").unwrap();
     assert_eq!(read_component(&handler).unwrap(), b"\0asm");
 }

@@ -28,7 +28,10 @@ mod tests {
     fn what_is_no_person_is_refused_with_the_reason() {
         for json in ["", "no JSON", "[]", "{}", r#"{"name":7}"#] {
             let error = greet(json.as_bytes()).unwrap_err();
-            assert!(error.starts_with("expected a JSON object with a text"), "{json}: {error}");
+            assert!(
+                error.starts_with("expected a JSON object with a text"),
+                "{json}: {error}"
+            );
         }
     }
 }

@@ -19,7 +19,11 @@ impl Guest for Component {
             Some(json) => Some(greeting::greet(json).map_err(Failure::Permanent)?),
         };
         // No topic: the first one under `to` in handler.toml. The rest stays as it is.
-        Ok(vec![Event { topic: None, value, ..event }])
+        Ok(vec![Event {
+            topic: None,
+            value,
+            ..event
+        }])
     }
 }
 

@@ -21,7 +21,11 @@ impl Guest for Component {
             },
         };
         // No topic: the first one under `to` in handler.toml. The rest stays as it is.
-        vec![Event { topic: None, value, ..event }]
+        vec![Event {
+            topic: None,
+            value,
+            ..event
+        }]
     }
 }
 
