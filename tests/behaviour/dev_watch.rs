@@ -10,6 +10,7 @@ use lockstep_tests::developer::Developer;
 use lockstep_tests::event::{Has, event};
 use lockstep_tests::host::Host;
 use lockstep_tests::log::LogKind;
+use lockstep_tests::paths;
 use lockstep_tests::process::{Process, code};
 use lockstep_tests::scenario::Scenario;
 use lockstep_tests::wait::{DEADLINE, eventually, eventually_some};
@@ -185,12 +186,18 @@ fn rust_handler(directory: &Path) -> std::path::PathBuf {
     );
     fs::write(folder.join("Cargo.toml"), manifest).expect("it can be written");
     fs::copy(build::example_source("Cargo.lock"), folder.join("Cargo.lock")).expect("a lock file");
-    fs::write(
-        folder.join("handler.toml"),
-        "name = \"forecasts\"\ncomponent = \"target/wasm32-wasip2/release/forecasts.wasm\"\n\
-         from = [\"source-topic\"]\nto = [\"destination-topic\"]\n",
-    )
-    .expect("it can be written");
+    // Where the example's dependencies are built already.
+    build::example("weather");
+    let target = paths::target().join("examples");
+    let component = target.join("wasm32-wasip2/release/forecasts.wasm");
+    let manifest = format!(
+        "name = \"forecasts\"\ncomponent = {:?}\nfrom = [\"source-topic\"]\n\
+         to = [\"destination-topic\"]\n[build]\ncommand = \"cargo build --release \
+         --target wasm32-wasip2 --target-dir '{}'\"\n",
+        component.display().to_string(),
+        target.display()
+    );
+    fs::write(folder.join("handler.toml"), manifest).expect("it can be written");
     folder
 }
 
