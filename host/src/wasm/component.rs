@@ -41,8 +41,6 @@ fn mend(reason: &str) -> &'static str {
     } else if says(&["async", "stream", "future", "waitable", "task."]) {
         "; asynchronous components belong to WASI 0.3, and this host speaks 0.2: build for 0.2, in \
          Rust with `--target wasm32-wasip2`"
-    } else if says(&["memory64", "64-bit"]) {
-        "; build it for memories of 32 bits"
     } else if says(&["feature", "proposal", "not enabled", "disabled"]) {
         "; it uses a part of WebAssembly that this host leaves off: build it without"
     } else {

@@ -9,7 +9,7 @@ const PANIC: &str = "panicked at ";
 /// How a Python guest begins them; the error itself comes last.
 const TRACEBACK: &str = "Traceback (most recent call last)";
 /// What a Rust guest adds, and nobody can follow in a sandbox.
-const HINT: &str = "note: run with `RUST_BACKTRACE";
+pub(super) const HINT: &str = "note: run with `RUST_BACKTRACE";
 /// The longest text, in bytes.
 const MAX_BYTES: usize = 1024;
 

@@ -17,6 +17,7 @@ use wasmtime_wasi_io::async_trait;
 use wasmtime_wasi_io::poll::Pollable;
 use wasmtime_wasi_io::streams::{OutputStream, StreamResult};
 
+use super::last_words::HINT;
 use super::log_lines::{LogLines, Stream, printable};
 
 /// What a guest may write in one call of the host, and so what the host copies at a time.
@@ -115,10 +116,11 @@ impl Lines {
         }
     }
 
-    /// Logs a line that has ended. Blank ones say nothing and would use up the budget.
+    /// Logs a line that has ended. Blank ones say nothing and would use up the budget, and a hint
+    /// at an environment variable leads nowhere in a sandbox.
     fn end(&mut self, stream: Stream, log: &LogLines) {
         let text = self.of(stream).take();
-        if text.is_empty() {
+        if text.is_empty() || (stream == Stream::Stderr && text.starts_with(HINT)) {
             return;
         }
         log.write(stream, &text);

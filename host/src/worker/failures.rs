@@ -120,9 +120,9 @@ impl Failures {
                 handler = %self.handler.name,
                 dead_letters = self.dead_letters.len(),
                 topic = %self.handler.dead_letter_topic,
-                "first dead letter of the transaction: {text}{}",
-                details(failure)
+                "first dead letter of the transaction: {text}"
             );
+            tell_details(position, failure);
             status.failed(text);
         }
         for (position, _) in self.dead_letters.drain(..) {
@@ -133,9 +133,9 @@ impl Failures {
             error!(
                 handler = %self.handler.name,
                 "handler halted at {text}; correct the cause, then swap the handler or restart the \
-                 host to go on{}",
-                details(&failure)
+                 host to go on"
             );
+            tell_details(&position, &failure);
             status.halted(position, text);
         }
     }
@@ -173,7 +173,10 @@ impl Failures {
     }
 }
 
-/// What a failure's message leaves out, below the line that holds it.
-fn details(failure: &Failure) -> String {
-    if failure.details.is_empty() { String::new() } else { format!("\n{}", failure.details) }
+/// Tells what a failure's message leaves out: an event of its own and without fields, which would
+/// stand behind the last line.
+fn tell_details(position: &Position, failure: &Failure) {
+    if !failure.details.is_empty() {
+        warn!("more about {position}:\n{}", failure.details);
+    }
 }

@@ -168,10 +168,25 @@ fn what_is_no_component_is_refused_for_what_it_is() {
     assert!(garbage.contains("not WebAssembly: it begins with 7f 45 4c 46"), "{garbage}");
     let module = refusal(handler(), &guests::encode("(module)"));
     assert!(module.contains("core WebAssembly module"), "{module}");
+}
+
+#[test]
+fn a_component_that_is_not_valid_is_refused_with_a_way_out() {
     let mut torn = Guest::default().build();
     torn.truncate(torn.len() / 2);
-    let torn = refusal(handler(), &torn);
-    assert!(torn.contains("failed to compile the component"), "{torn}");
+    for (component, mend) in [
+        (torn, "the file is incomplete"),
+        (
+            guests::encode("(component (core module (memory 1 1 shared)))"),
+            "a handler is one thread",
+        ),
+        (guests::encode("(component (type (stream u8)))"), "asynchronous components belong to"),
+        (guests::encode("(component (import \"a\" (func async)))"), "asynchronous components"),
+    ] {
+        let refused = refusal(handler(), &component);
+        let begin = format!("failed to compile the component; {mend}");
+        assert!(refused.contains(&begin), "{begin:?} is not said: {refused}");
+    }
 }
 
 #[test]
