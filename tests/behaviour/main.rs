@@ -44,6 +44,7 @@ mod limits;
 mod outputs;
 mod policies;
 mod positions;
+mod properties;
 mod rebalances;
 mod sandbox;
 mod security;

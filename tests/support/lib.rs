@@ -10,6 +10,7 @@ pub mod certificates;
 pub mod cli;
 pub mod embedded;
 pub mod event;
+pub mod folders;
 pub mod guardian;
 pub mod host;
 pub mod http;
