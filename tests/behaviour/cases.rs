@@ -1,12 +1,14 @@
 //! `lockstep test`: the cases and properties of handlers, in the sandbox and without a log.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use lockstep::property::Property;
 use lockstep_tests::build;
 use lockstep_tests::cli::{self, Ran};
 use lockstep_tests::event::{With, event};
+use lockstep_tests::folders::Folders;
 use lockstep_tests::process::Process;
 use lockstep_tests::scenario::{Manifest, Scenario};
 use lockstep_tests::wait::DEADLINE;
@@ -15,116 +17,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 on_both_logs![the_last_events_of_a_topic_become_cases, a_dead_letter_becomes_a_case];
-
-/// What every handler is tested for.
-const PROPERTIES: [&str; 7] = [
-    "deterministic",
-    "null-key",
-    "tombstone",
-    "empty-value",
-    "maximum-size",
-    "random-bytes",
-    "stays-in-limits",
-];
-
-/// Handler folders in a directory of their own.
-struct Folders(TempDir);
-
-impl Folders {
-    fn new() -> Self {
-        Self(TempDir::new().expect("a temporary directory can be made"))
-    }
-
-    /// One folder, `h`, with a handler served by this guest.
-    fn of(guest: &str, more: &str) -> Self {
-        let folders = Self::new();
-        folders.handler("h", guest, more);
-        folders
-    }
-
-    fn handler(&self, name: &str, guest: &str, more: &str) {
-        let component = build::guest(guest);
-        let manifest = format!(
-            "name = {name:?}\ncomponent = {:?}\nfrom = [\"in\"]\nto = [\"out\"]\n{more}\n",
-            component.display().to_string()
-        );
-        self.write(&format!("{name}/handler.toml"), &manifest);
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: &str) {
-        let path = self.path(name);
-        let folder = path.parent().unwrap_or_else(|| Path::new(""));
-        fs::create_dir_all(folder).and_then(|()| fs::write(&path, content)).expect("writable");
-    }
-
-    fn read(&self, name: &str) -> String {
-        let path = self.path(name);
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
-    }
-
-    /// A case of the handler `h`.
-    fn case(&self, name: &str, files: &[(&str, &str)]) {
-        for (file, content) in files {
-            self.write(&format!("h/cases/{name}/{file}"), content);
-        }
-    }
-
-    #[track_caller]
-    fn test(&self, args: &[&str]) -> Ran {
-        cli::run(self.0.path(), ["test", "--no-build"].iter().chain(args))
-    }
-
-    /// The results of `h`, whatever they are.
-    #[track_caller]
-    fn results(&self, args: &[&str]) -> Results {
-        let ran = self.test(&[&["h", "--output", "json"], args].concat());
-        let report: Value = serde_json::from_str(&ran.stdout)
-            .unwrap_or_else(|error| panic!("not JSON: {error}: {ran:?}"));
-        assert_eq!(report["ok"], ran.code == 0, "{ran:?}");
-        Results { report }
-    }
-}
-
-/// A JSON report of one handler.
-struct Results {
-    report: Value,
-}
-
-impl Results {
-    #[track_caller]
-    fn of(&self, name: &str) -> &Value {
-        let results = self.report["handlers"][0]["results"].as_array();
-        let found = results.into_iter().flatten().find(|result| result["name"] == name);
-        found.unwrap_or_else(|| panic!("nothing is called {name:?}: {}", self.report))
-    }
-
-    #[track_caller]
-    fn passed(&self, names: &[&str]) {
-        for name in names {
-            assert_eq!(self.of(name)["outcome"], "passed", "{}", self.report);
-        }
-    }
-
-    /// Asserts that it failed, with a message that holds all of these.
-    #[track_caller]
-    fn failed(&self, name: &str, parts: &[&str]) {
-        let result = self.of(name);
-        assert_eq!(result["outcome"], "failed", "{}", self.report);
-        let message = result["message"].as_str().unwrap_or_default();
-        for part in parts {
-            assert!(message.contains(part), "{part:?} is not said of {name:?}: {message}");
-        }
-    }
-
-    fn names(&self) -> Vec<&str> {
-        let results = self.report["handlers"][0]["results"].as_array();
-        results.into_iter().flatten().filter_map(|result| result["name"].as_str()).collect()
-    }
-}
 
 #[test]
 fn all_example_handlers_pass_their_tests() {
@@ -145,7 +37,7 @@ fn every_case_and_property_has_a_line_with_its_time_and_memory() {
     let folders = Folders::of("scripted", "");
     folders.case("echo", &[("in.json", "{\"value\": \"a\"}"), ("out.json", "{\"value\": \"a\"}")]);
     let shown = folders.test(&[]).ok();
-    for name in ["echo"].iter().chain(&PROPERTIES) {
+    for name in ["echo"].into_iter().chain(Property::ALL.map(Property::as_str)) {
         let line = shown.lines().find(|line| line.split_whitespace().nth(1) == Some(name));
         let line = line.unwrap_or_else(|| panic!("no line for {name}: {shown}"));
         assert!(line.starts_with("  ok ") && line.ends_with("MiB"), "{line}");
@@ -337,84 +229,11 @@ fn a_bad_case_file_is_named_with_place_and_fix_and_nothing_is_run() {
 }
 
 #[test]
-fn a_misbehaving_handler_fails_the_properties_with_what_it_did() {
-    for (guest, limits, kind) in [
-        ("trap", "", "trap"),
-        ("endless-loop", "limits.time = \"100ms\"", "deadline"),
-        ("memory-bomb", "limits.memory = \"16MiB\"\nlimits.time = \"10s\"", "memory"),
-        ("stack-overflow", "", "stack"),
-        ("forbidden-topic", "", "forbidden-topic"),
-        ("many-outputs", "limits.time = \"10s\"", "oversized-output"),
-    ] {
-        let results = Folders::of(guest, limits).results(&[]);
-        for property in &PROPERTIES[1..] {
-            results.failed(property, &[&format!("is a fault: {kind}: ")]);
-        }
-        results.passed(&["deterministic"]);
-    }
-}
-
-#[test]
-fn state_that_outlives_an_event_is_not_deterministic() {
-    let folders = Folders::of("scripted", "");
-    let count = r#"{"value": {"json": {"do": "count"}}}"#;
-    let one = r#"{"value": {"json": {"calls": 1}}}"#;
-    folders.case("counts", &[("in.json", count), ("out.json", one)]);
-    let results = folders.results(&[]);
-    results.failed("deterministic", &["differently the second time", "- ", "\"calls\": 1"]);
-    results.failed("deterministic", &["\"calls\": 2", "skip = [\"deterministic\"]"]);
-    results.passed(&["counts", "random-bytes"]);
-    folders.handler("h", "scripted", "instances = \"per-event\"");
-    folders.results(&[]).passed(&["deterministic"]);
-}
-
-#[test]
-fn properties_are_tested_with_the_inputs_of_the_cases() {
-    let folders = Folders::of("scripted", "");
-    let input = r#"{"value": {"json": {"do": "topic", "topic": "elsewhere"}}}"#;
-    folders.case("strays", &[("in.json", input), ("out.json", "[]")]);
-    let results = folders.results(&["--seed", "7"]);
-    results
-        .failed("null-key", &["an event without a key is a fault: forbidden-topic", "elsewhere"]);
-    results.failed("random-bytes", &["(seed 7)", "the event, for the in.json of a case"]);
-    results.passed(&["tombstone", "empty-value"]);
-    let again = folders.results(&["--seed", "7"]);
-    let message = |results: &Results| results.of("random-bytes")["message"].clone();
-    assert_eq!(message(&again), message(&results), "the same seed makes the same bytes");
-}
-
-#[test]
-fn properties_that_do_not_hold_are_left_out_by_name() {
-    let skip = PROPERTIES[1..].iter().map(|name| format!("{name:?}")).collect::<Vec<_>>();
-    let folders = Folders::of("trap", &format!("test.skip = [{}]", skip.join(", ")));
-    let results = folders.results(&[]);
-    results.passed(&["deterministic"]);
-    for name in &PROPERTIES[1..] {
-        assert_eq!(results.of(name)["outcome"], "skipped", "{}", results.report);
-    }
-    folders.handler("h", "trap", "test.skip = [\"tombstones\"]");
-    folders
-        .test(&[])
-        .fails(2, &["handler.toml", "test.skip[0]", "\"tombstones\"", "\"tombstone\""]);
-}
-
-#[test]
-fn the_largest_event_is_the_one_that_the_source_topic_takes() {
-    let topic = "[[topics]]\nname = \"in\"\nsettings = { \"max.message.bytes\" = 3000000 }";
-    let limits = "limits.output_bytes = \"2MiB\"\n";
-    let folders = Folders::of("identity", limits);
-    folders.results(&[]).passed(&["maximum-size"]);
-    folders.handler("h", "identity", &format!("{limits}{topic}"));
-    let results = folders.results(&[]);
-    results.failed("maximum-size", &["an event of 3000000 bytes", "oversized-output"]);
-}
-
-#[test]
 fn watching_tests_again_after_every_change_until_it_is_told_to_stop() {
     let folders = Folders::of("scripted", "");
     folders.case("c", &[("in.json", "{\"value\": \"a\"}"), ("out.json", "{\"value\": \"a\"}")]);
     let mut command = cli::command(["test", "--no-build", "--watch"]);
-    let mut watching = Process::start("lockstep test", command.current_dir(folders.0.path()));
+    let mut watching = Process::start("lockstep test", command.current_dir(folders.path("")));
     let mut seen = 0;
     let mut shown = |watching: &Process, text: &str| {
         let mut number = 0;

@@ -48,6 +48,7 @@ mod mistakes;
 mod outputs;
 mod policies;
 mod positions;
+mod properties;
 mod rebalances;
 mod sandbox;
 mod security;

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod developer;
 pub mod embedded;
 pub mod event;
+pub mod folders;
 pub mod guardian;
 pub mod host;
 pub mod http;
