@@ -69,7 +69,8 @@ impl Area {
 
     /// Shows these lines, cut at the right edge, in place of those before.
     pub(super) fn show(&self, lines: &[String]) {
-        let (columns, _) = size();
+        // In the last column a terminal may begin a new line, or not.
+        let columns = size().0.saturating_sub(1);
         let cut: Vec<_> = lines.iter().map(|line| truncate_str(line, columns, "…")).collect();
         self.0.set_message(cut.join("\n"));
     }

@@ -118,6 +118,8 @@ fn every_broken_key_is_named_with_its_fix() {
             ("build.command", "cargo build", r#" 3 | "" | " " "#),
             ("test.skip[0]", "\"deterministic\"", r#" 3 | "" | "tombstones" "#),
             ("test.skip[1]", "\"deterministic\"", r#" true | "Random-Bytes" "#),
+            ("build.watch[0]", "for example", r#" 3 | "" "#),
+            ("build.watch[1]", "for example", r#" 3 | "" "#),
             ("topics[0].name", "\"orders\"", r#" 3 | "" | "a b" | "_lockstep.x" "#),
             ("topics[0].partitions", "example 3", r#" "x" | 0 | 10001 "#),
             ("topics[0].replication_factor", "example 1", r#" "x" | 0 | -1 "#),

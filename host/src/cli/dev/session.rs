@@ -143,6 +143,10 @@ impl Session {
         let sources = Sources::of(&project.manifest, &project.folder, &handler, builds);
         let others = sources != project.sources;
         project.sources = sources;
+        if others {
+            // A save of what was not watched yet went unseen.
+            self.pending.insert(running.index, Some(Instant::now()));
+        }
         others
     }
 

@@ -51,7 +51,7 @@ fn rule(state: &State, columns: usize) -> String {
         Some(ingest) => format!("── Ctrl-C stops · events to {ingest} "),
         None => "── Ctrl-C stops ".to_owned(),
     };
-    let rest = columns.min(WIDE).saturating_sub(measure_text_width(&text));
+    let rest = columns.saturating_sub(1).min(WIDE).saturating_sub(measure_text_width(&text));
     Style::new().for_stderr().dim().apply_to(format!("{text}{}", "─".repeat(rest))).to_string()
 }
 
@@ -63,7 +63,7 @@ fn handler(shown: &Shown, columns: usize, now: Instant) -> String {
         format!("{}  {}", Style::new().for_stderr().bold().apply_to(label), colour.apply_to(words));
     let right = figures(shown);
     let used = measure_text_width(&left) + measure_text_width(&right);
-    let gap = columns.min(WIDE).saturating_sub(used).max(2);
+    let gap = columns.saturating_sub(1).min(WIDE).saturating_sub(used).max(2);
     format!("{left}{}{right}", " ".repeat(gap))
 }
 
@@ -167,7 +167,7 @@ mod tests {
         assert!(lines[1].ends_with("0.0/s  7 events  1 dead"), "{lines:?}");
         assert_eq!(lines[2..], ["  → out/0/1  k  v", "  ✗ dead/0/1  permanent: bad"]);
         let widths = lines.iter().map(|line| measure_text_width(line));
-        assert_eq!(widths.max(), Some(80));
+        assert_eq!(widths.max(), Some(79), "the last column stays free: {lines:?}");
     }
 
     #[test]
