@@ -34,7 +34,7 @@ fn mend(reason: &str) -> &'static str {
     if says(&["in the pooling allocator"]) {
         return "; set instances = \"reused\" in handler.toml";
     }
-    if says(&["unexpected end", "unexpected-eof", "unexpected end-of-file"]) {
+    if says(&["unexpected end", "unexpected-eof", "is out of bounds (bound"]) {
         "; the file is incomplete: build or copy it once more"
     } else if says(&["shared memor", "threads", "atomic"]) {
         "; a handler is one thread: build it without threads and atomics"
