@@ -207,11 +207,15 @@ const NOT_FOUND: i32 = 127;
 fn not_found(command: &str, folder: &Path, output: &[u8]) -> String {
     let output = String::from_utf8_lossy(output);
     let said = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let tool = tool_of(command);
-    let fix = match tool {
-        "make" => "install make, for example with `apt-get install make`".to_owned(),
-        "npm" | "npx" | "node" => node::INSTALL.to_owned(),
-        _ => "install what is missing, or correct `command` under [build] in handler.toml".into(),
+    let fix = if tool_of(command) == "make" {
+        "install make, for example with `apt-get install make`"
+    } else if ["node", "npm", "npx"].into_iter().any(|tool| tool_of(command) == tool)
+        || said.contains("node\u{2019}:")
+        || said.contains("'node'")
+    {
+        node::INSTALL
+    } else {
+        "install what is missing, or correct `command` under [build] in handler.toml"
     };
     format!("a program that `{command}` needs was not found in {folder:?} ({}); {fix}", said.trim())
 }

@@ -4,6 +4,7 @@
 //! [`secrets`].
 
 #[rustfmt::skip]
+#[allow(warnings, reason = "made by cargo component")]
 mod bindings;
 mod secrets;
 

@@ -2,6 +2,7 @@
 //! [`greeting`].
 
 #[rustfmt::skip]
+#[allow(warnings, reason = "made by cargo component")]
 mod bindings;
 mod greeting;
 

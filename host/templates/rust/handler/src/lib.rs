@@ -6,7 +6,7 @@ mod greeting;
 use bindings::exports::lockstep::handler::event_handler::{Event, Guest};
 
 mod bindings {
-    wit_bindgen::generate!({ path: "wit", world: "component" });
+    wit_bindgen::generate!({ path: "wit", world: "component", generate_all });
     use super::Component;
     export!(Component);
 }
