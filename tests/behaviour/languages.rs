@@ -50,13 +50,56 @@ fn built(world: &Scenario, name: &str) -> Value {
     built
 }
 
+/// An edit of the code, which its case does not expect, and then of the case.
+struct Edit {
+    code: &'static str,
+    case: &'static str,
+    from: &'static str,
+    to: &'static str,
+    /// What is in the case and in the output of the sample before and after.
+    before: &'static str,
+    after: &'static str,
+}
+
+/// Saves the edit while `dev` runs: the old revision answers until the case agrees.
+#[track_caller]
+fn is_edited(world: &Scenario, name: &str, edit: &Edit) {
+    let data = world.data_dir().display().to_string();
+    let args = [name, "--data-dir", &data];
+    let mut host = Host::dev_with(world.directory(), &args, tools::environment());
+    host.wait_until_ready();
+    let folder = world.directory().join(name);
+    let sample = fs::read(folder.join("sample.json")).expect("a sample");
+    let (input, output) = (format!("{name}-in"), format!("{name}-out"));
+    let mut answer = |number: usize| {
+        assert_eq!(host.post(&input, &[], &sample).status, 200);
+        let event = world.wait_for(&output, number).remove(number - 1);
+        (event.last_header("lockstep-handler").unwrap_or_default(), event.text())
+    };
+    let replace = |file: &str, from: &str, to: &str| {
+        let file = folder.join(file);
+        let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{file:?}: {e}"));
+        assert!(text.contains(from), "{file:?} does not contain {from:?}");
+        fs::write(&file, text.replace(from, to)).expect("the folder can be written");
+    };
+    let (by, text) = answer(1);
+    assert!(by == format!("{name}@1") && text.contains(edit.before), "{by} {text}");
+    replace(edit.code, edit.from, edit.to);
+    host.logged(&["cases fail", &format!("{name}@1 keeps running")]);
+    assert_eq!(answer(2).0, format!("{name}@1"));
+    replace(edit.case, edit.before, edit.after);
+    host.logged(&[&format!("{name}@2 runs")]);
+    let (by, text) = answer(3);
+    assert!(by == format!("{name}@2") && text.contains(edit.after), "{by} {text}");
+    assert_eq!(host.terminate().0, 0, "{}", host.output());
+}
+
 /// Runs the handler on its sample: an output that holds this text comes out. With `refused`, that
 /// value becomes a dead letter.
-///
-/// Everything that runs a component goes through here: `lockstep test` takes the place of the
-/// host when it is there.
 #[track_caller]
 fn handles(world: &Scenario, name: &str, expected: &str, refused: Option<&str>) {
+    let tested = lockstep(world, &["test", "--no-build", name]).ok();
+    assert!(tested.contains(" 0 failed"), "{tested}");
     let data = world.data_dir().display().to_string();
     let host = Host::dev(world.directory(), &["--no-build", name, "--data-dir", &data]);
     host.wait_until_ready();
@@ -76,11 +119,13 @@ fn handles(world: &Scenario, name: &str, expected: &str, refused: Option<&str>) 
 /// From nothing to an event that comes out, in both worlds. `kept` is what builds leave behind
 /// and the second handler need not make again.
 #[track_caller]
-fn works(lang: &str, kept: &[&str], expected: &str, refused: &str) {
+fn works(lang: &str, kept: &[&str], edit: &Edit, refused: &str) {
     let world = workshop(lang);
+    let expected = edit.before;
     let plain = made(&world, "plain", &["--lang", lang]);
     assert_eq!(built(&world, "plain")["world"], "handler");
     handles(&world, "plain", expected, None);
+    is_edited(&world, "plain", edit);
     let fallible = made(&world, "fallible", &["--lang", lang, "--fallible"]);
     for kept in kept {
         fs::rename(plain.join(kept), fallible.join(kept)).expect("a build leaves this behind");
@@ -89,29 +134,42 @@ fn works(lang: &str, kept: &[&str], expected: &str, refused: &str) {
     handles(&world, "fallible", expected, Some(refused));
 }
 
+/// The same in every language but C.
+fn greeting(code: &'static str) -> Edit {
+    let case = "cases/a-person-is-greeted/out.json";
+    Edit { code, case, from: "Hello, ", to: "Howdy, ", before: "Hello, ", after: "Howdy, " }
+}
+
 #[test]
 fn a_handler_in_rust_is_made_built_and_run() {
-    works("rust", &["target"], "Hello, Ada!", "no JSON");
+    works("rust", &["target"], &greeting("src/greeting.rs"), "no JSON");
 }
 
 #[test]
 fn a_handler_with_cargo_component_is_made_built_and_run() {
-    works("rust-component", &["target"], "Hello, Ada!", "no JSON");
+    works("rust-component", &["target"], &greeting("src/greeting.rs"), "no JSON");
 }
 
 #[test]
 fn a_handler_in_javascript_is_made_built_and_run() {
-    works("javascript", &["node_modules"], "Hello, Ada!", "no JSON");
+    works("javascript", &["node_modules"], &greeting("src/greeting.js"), "no JSON");
 }
 
 #[test]
 fn a_handler_in_python_is_made_built_and_run() {
-    works("python", &[".venv"], "Hello, Ada!", "no JSON");
+    works("python", &[".venv"], &greeting("src/greeting.py"), "no JSON");
 }
 
 #[test]
 fn a_handler_in_c_is_made_built_and_run() {
-    works("c", &[".venv", "node_modules"], "HELLO", "caf\u{e9}");
+    works("c", &[".venv", "node_modules"], &Edit {
+        code: "src/text.c",
+        case: "cases/letters-become-large/out.json",
+        from: "text[at] -= 'a' - 'A';",
+        to: "text[at] = '*';",
+        before: "HELLO",
+        after: "*****",
+    }, "caf\u{e9}");
 }
 
 /// Runs a program of the language itself in the handler's folder.

@@ -1,6 +1,7 @@
 //! A running host: `lockstep run` as a process of its own.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -41,9 +42,15 @@ impl Host {
     /// Starts `lockstep dev` in this directory and waits until it listens.
     #[track_caller]
     pub fn dev(directory: &Path, args: &[&str]) -> Self {
+        Self::dev_with(directory, args, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    #[track_caller]
+    pub fn dev_with(directory: &Path, args: &[&str], environment: &[(&str, OsString)]) -> Self {
         let mut command =
             cli::command(["dev", "--ingest", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-        command.args(args).current_dir(directory);
+        command.args(args).current_dir(directory).envs(environment.iter().cloned());
         Self::listening(Process::start("lockstep dev", &mut command))
     }
 

@@ -2,7 +2,6 @@
 //! running revision.
 
 mod attempt;
-mod contents;
 mod live;
 mod screen;
 mod session;

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use super::attempt::{Attempted, Candidate, Tools, attempt, digest};
-use super::contents::Contents;
 use super::sources::Sources;
 use crate::cli::folders::Found;
 use crate::handler::Handler;
@@ -41,7 +40,6 @@ pub(super) struct Session {
     /// What is to be tried, and when its change was noticed; `None`: tested as it runs.
     pending: BTreeMap<usize, Option<Instant>>,
     running: Option<Running>,
-    contents: Contents,
 }
 
 /// An attempt on a thread of its own.
@@ -69,7 +67,7 @@ impl Session {
     /// Nothing is watched yet; all projects are to be tried once, for their cases.
     pub(super) fn new(tools: Tools, stop: Stop, projects: Vec<Project>) -> Self {
         let pending = (0..projects.len()).map(|index| (index, None)).collect();
-        Self { tools, stop, projects, pending, running: None, contents: Contents::default() }
+        Self { tools, stop, projects, pending, running: None }
     }
 
     /// Watches until a stop is requested. `watcher` has watched since before the projects were
@@ -100,10 +98,9 @@ impl Session {
     /// Queues the handlers that these files belong to. An attempt of what is outdated is called
     /// off.
     fn note(&mut self, changed: &[PathBuf]) {
-        let changed: Vec<_> = changed.iter().filter(|path| self.contents.is_new(path)).collect();
         for (index, project) in self.projects.iter().enumerate() {
             let own: Vec<_> =
-                changed.iter().copied().filter(|path| project.sources.have(path)).collect();
+                changed.iter().filter(|path| project.sources.have(path)).collect();
             if own.is_empty() {
                 continue;
             }
@@ -124,7 +121,6 @@ impl Session {
         let Some(running) = self.running.take_if(|running| running.thread.is_finished()) else {
             return false;
         };
-        self.contents.attempt_ended();
         let project = &mut self.projects[running.index];
         let handler = match running.thread.join() {
             Ok(Attempted::Active(revision, digest)) => {
@@ -183,7 +179,6 @@ impl Session {
             .spawn(move || attempt(&tools, &candidate, &stop));
         match spawned {
             Ok(thread) => {
-                self.contents.attempt_begins();
                 self.running = Some(Running { index, cancel, thread });
             }
             Err(error) => error!("failed to start a thread for a build: {error}"),
