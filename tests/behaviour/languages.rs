@@ -162,14 +162,19 @@ fn a_handler_in_python_is_made_built_and_run() {
 
 #[test]
 fn a_handler_in_c_is_made_built_and_run() {
-    works("c", &[".venv", "node_modules"], &Edit {
-        code: "src/text.c",
-        case: "cases/letters-become-large/out.json",
-        from: "text[at] -= 'a' - 'A';",
-        to: "text[at] = '*';",
-        before: "HELLO",
-        after: "*****",
-    }, "caf\u{e9}");
+    works(
+        "c",
+        &[".venv", "node_modules"],
+        &Edit {
+            code: "src/text.c",
+            case: "cases/letters-become-large/out.json",
+            from: "text[at] -= 'a' - 'A';",
+            to: "text[at] = '*';",
+            before: "HELLO",
+            after: "*****",
+        },
+        "caf\u{e9}",
+    );
 }
 
 /// Runs a program of the language itself in the handler's folder.

@@ -99,8 +99,7 @@ impl Session {
     /// off.
     fn note(&mut self, changed: &[PathBuf]) {
         for (index, project) in self.projects.iter().enumerate() {
-            let own: Vec<_> =
-                changed.iter().filter(|path| project.sources.have(path)).collect();
+            let own: Vec<_> = changed.iter().filter(|path| project.sources.have(path)).collect();
             if own.is_empty() {
                 continue;
             }
