@@ -26,6 +26,7 @@ mod render;
 mod run;
 mod selection;
 mod shell;
+mod sources;
 mod stdout;
 mod table;
 mod terminal;

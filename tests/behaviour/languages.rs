@@ -71,7 +71,7 @@ fn is_edited(world: &Scenario, name: &str, edit: &Edit) {
     let folder = world.directory().join(name);
     let sample = fs::read(folder.join("sample.json")).expect("a sample");
     let (input, output) = (format!("{name}-in"), format!("{name}-out"));
-    let mut answer = |number: usize| {
+    let answer = |number: usize| {
         assert_eq!(host.post(&input, &[], &sample).status, 200);
         let event = world.wait_for(&output, number).remove(number - 1);
         (event.last_header("lockstep-handler").unwrap_or_default(), event.text())

@@ -5,7 +5,6 @@ mod attempt;
 mod live;
 mod screen;
 mod session;
-mod sources;
 mod start;
 mod topics;
 mod view;
@@ -21,6 +20,7 @@ use super::exit::ExitCode;
 use super::folders::Found;
 use super::invitation::{Invitation, Invited, Sample};
 use super::selection::DEFAULT_DATA_DIR;
+use super::sources::Sources;
 use super::{folders, shell, terminal};
 use crate::config::{self, HostConfig, HttpConfig, KafkaConfig};
 use crate::handler::Handler;
@@ -29,7 +29,6 @@ use crate::stop::Stop;
 use crate::watch::Watcher;
 use live::Live;
 use screen::Screen;
-use sources::Sources;
 
 /// A file in a handler folder with an event to try it with.
 const SAMPLE: &str = "sample.json";

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use super::attempt::{Attempted, Candidate, Tools, attempt, digest};
-use super::sources::Sources;
 use crate::cli::folders::Found;
+use crate::cli::sources::Sources;
 use crate::handler::Handler;
 use crate::revision::Revision;
 use crate::stop::Stop;

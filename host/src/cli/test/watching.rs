@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::super::sources::Sources;
 use super::super::{exit, folders};
 use super::{ExitCode, TestArgs, load, round, show};
 use crate::signals;
@@ -21,14 +22,17 @@ pub(super) fn watch(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let asked = stop.clone();
     signals::watch(move || asked.request())?;
     let runtime = Runtime::new()?;
-    let mut watched: Option<(Vec<PathBuf>, Watcher)> = None;
+    let mut watched: Option<(Watched, Watcher)> = None;
     loop {
         let found = load(args);
-        let paths = paths(args, found.as_deref().unwrap_or_default());
+        let now = Watched::of(args, found.as_deref().unwrap_or_default());
         // What changes from here on is noticed, also while the tests run.
         let watcher = match &mut watched {
-            Some((before, watcher)) if *before == paths => watcher,
-            other => &mut other.insert((paths.clone(), watcher(&paths, &found)?)).1,
+            Some((before, watcher)) if *before == now => watcher,
+            other => {
+                let watcher = now.watch()?;
+                &mut other.insert((now, watcher)).1
+            }
         };
         if let Err(error) = found.and_then(|found| round(args, &runtime, &found)) {
             exit::report(&error);
@@ -47,24 +51,30 @@ pub(super) fn watch(args: &TestArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The folders of the handlers; as long as none can be read, where they are looked for.
-fn paths(args: &TestArgs, found: &[folders::Found]) -> Vec<PathBuf> {
-    match (found, args.folders.as_slice()) {
-        ([], []) => vec![PathBuf::from(".")],
-        ([], given) => given.to_vec(),
-        (found, _) => found.iter().map(|found| found.folder.clone()).collect(),
-    }
+/// What is watched.
+#[derive(PartialEq, Eq)]
+enum Watched {
+    /// The sources of the handlers.
+    Sources(Vec<Sources>),
+    /// As long as none can be read: where they are looked for.
+    Folders(Vec<PathBuf>),
 }
 
-fn watcher(
-    paths: &[PathBuf],
-    found: &anyhow::Result<Vec<folders::Found>>,
-) -> anyhow::Result<Watcher> {
-    let found = found.as_deref().unwrap_or_default();
-    let components: Vec<_> = found.iter().map(|found| found.handler.component.clone()).collect();
-    Watcher::new(paths.iter().cloned(), move |path| {
-        is_generated(path) || components.iter().any(|component| component == path)
-    })
+impl Watched {
+    fn of(args: &TestArgs, found: &[folders::Found]) -> Self {
+        match (found, args.folders.as_slice()) {
+            ([], []) => Self::Folders(vec![PathBuf::from(".")]),
+            ([], given) => Self::Folders(given.to_vec()),
+            (found, _) => Self::Sources(Sources::of_all(found, !args.no_build)),
+        }
+    }
+
+    fn watch(&self) -> anyhow::Result<Watcher> {
+        match self {
+            Self::Sources(sources) => Sources::watch(sources),
+            Self::Folders(folders) => Watcher::new(folders.iter().cloned(), is_generated),
+        }
+    }
 }
 
 fn told(changed: &[PathBuf]) -> String {

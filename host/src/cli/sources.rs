@@ -1,4 +1,4 @@
-//! What `dev` watches: the files that a person writes, and not those that builds write.
+//! What is watched of a handler: the files that a person writes, and not those that builds write.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ const CASES: &str = "cases";
 
 /// The files of one handler.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Sources {
+pub(in crate::cli) struct Sources {
     /// Files, and folders with all that they hold.
     roots: Vec<PathBuf>,
     /// What the build writes; a source all the same when nothing is built.
@@ -22,7 +22,12 @@ pub(super) struct Sources {
 impl Sources {
     /// The sources of a handler: what its manifest names, by default its whole folder, and always
     /// its manifest and its cases. Without builds, the component in place of the code.
-    pub(super) fn of(manifest: &Path, folder: &Path, handler: &Handler, builds: bool) -> Self {
+    pub(in crate::cli) fn of(
+        manifest: &Path,
+        folder: &Path,
+        handler: &Handler,
+        builds: bool,
+    ) -> Self {
         let mut roots = vec![absolute(manifest), absolute(&folder.join(CASES))];
         let component = absolute(&handler.component);
         match handler.build_watch.as_slice() {
@@ -34,13 +39,13 @@ impl Sources {
     }
 
     /// The sources of each of these handlers.
-    pub(super) fn of_all(found: &[Found], builds: bool) -> Vec<Self> {
+    pub(in crate::cli) fn of_all(found: &[Found], builds: bool) -> Vec<Self> {
         let of = |found: &Found| Self::of(&found.manifest, &found.folder, &found.handler, builds);
         found.iter().map(of).collect()
     }
 
     /// Watches the files of all of these from now on.
-    pub(super) fn watch(all: &[Self]) -> anyhow::Result<Watcher> {
+    pub(in crate::cli) fn watch(all: &[Self]) -> anyhow::Result<Watcher> {
         let roots: Vec<_> = all.iter().flat_map(|sources| sources.roots.clone()).collect();
         let built: Vec<_> = all.iter().filter(|s| s.builds).map(|s| s.component.clone()).collect();
         Watcher::new(roots, move |path| {
@@ -49,7 +54,7 @@ impl Sources {
     }
 
     /// Whether this file, which has changed, is one of them.
-    pub(super) fn have(&self, path: &Path) -> bool {
+    pub(in crate::cli) fn have(&self, path: &Path) -> bool {
         !(self.builds && path == self.component)
             && self.roots.iter().any(|root| path.starts_with(root))
     }
