@@ -15,7 +15,7 @@ class BadFile(Exception):
 def rows(value: bytes) -> list[tuple[bytes, bytes]]:
     """The rows of a file below its first one, which names the fields: key and JSON object."""
     try:
-        text = value.decode("utf-8-sig")
+        text = value.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise BadFile(f"not UTF-8 at byte {error.start}") from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)

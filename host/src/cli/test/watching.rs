@@ -78,7 +78,9 @@ impl Watched {
 }
 
 fn told(changed: &[PathBuf]) -> String {
-    let names: Vec<_> = changed.iter().take(SHOWN).map(|path| path.display().to_string()).collect();
+    let here = std::env::current_dir().unwrap_or_default();
+    let name = |path: &PathBuf| path.strip_prefix(&here).unwrap_or(path).display().to_string();
+    let names: Vec<_> = changed.iter().take(SHOWN).map(name).collect();
     match changed.len().saturating_sub(SHOWN) {
         0 => format!("changed: {}", names.join(", ")),
         more => format!("changed: {} and {more} more", names.join(", ")),

@@ -12,7 +12,7 @@ class BadPerson(Exception):
 def greet(value: bytes) -> bytes:
     """Adds `greeting` to a person, a JSON object with a text `name`."""
     try:
-        person = json.loads(value)
+        person = json.loads(value.decode())
     except (ValueError, RecursionError) as error:
         raise BadPerson(f"{EXPECTED}: {error}") from error
     if not isinstance(person, dict) or not isinstance(person.get("name"), str):

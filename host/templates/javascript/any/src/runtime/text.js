@@ -2,16 +2,32 @@
 
 export class Utf8Encoder {
   encode(text = "") {
-    const bytes = [];
-    for (const character of String(text)) {
-      let code = character.codePointAt(0);
-      if (code >= 0xd800 && code <= 0xdfff) code = 0xfffd; // half of a pair
-      if (code < 0x80) bytes.push(code);
-      else if (code < 0x800) bytes.push(0xc0 | (code >> 6), tail(code));
-      else if (code < 0x10000) bytes.push(0xe0 | (code >> 12), tail(code >> 6), tail(code));
-      else bytes.push(0xf0 | (code >> 18), tail(code >> 12), tail(code >> 6), tail(code));
+    const source = String(text);
+    const bytes = new Uint8Array(source.length * 3);
+    let length = 0;
+    for (let at = 0; at < source.length; at += 1) {
+      let code = source.charCodeAt(at);
+      if (code < 0x80) {
+        bytes[length++] = code;
+        continue;
+      }
+      if (code >= 0xd800 && code <= 0xdfff) {
+        code = source.codePointAt(at);
+        if (code > 0xffff) at += 1;
+        else code = 0xfffd; // half of a pair
+      }
+      if (code < 0x800) bytes[length++] = 0xc0 | (code >> 6);
+      else {
+        if (code < 0x10000) bytes[length++] = 0xe0 | (code >> 12);
+        else {
+          bytes[length++] = 0xf0 | (code >> 18);
+          bytes[length++] = tail(code >> 12);
+        }
+        bytes[length++] = tail(code >> 6);
+      }
+      bytes[length++] = tail(code);
     }
-    return new Uint8Array(bytes);
+    return bytes.slice(0, length);
   }
 }
 
@@ -25,18 +41,30 @@ export class Utf8Decoder {
 
   /** The text, without a byte order mark. What is not UTF-8 throws, or becomes U+FFFD. */
   decode(bytes = new Uint8Array()) {
-    const units = [];
     let text = "";
     let at = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
     while (at < bytes.length) {
+      const end = endOfAscii(bytes, at);
+      if (end > at) {
+        text += String.fromCharCode.apply(null, bytes.subarray(at, end));
+        at = end;
+        continue;
+      }
       const { code, length } = character(bytes, at);
       if (code === undefined && this.#fatal) throw new TypeError(`not UTF-8 at byte ${at}`);
-      units.push(code ?? 0xfffd);
+      text += String.fromCodePoint(code ?? 0xfffd);
       at += length;
-      if (units.length === 4096) text += String.fromCodePoint(...units.splice(0));
     }
-    return text + String.fromCodePoint(...units);
+    return text;
   }
+}
+
+/** Where the ASCII that begins here ends, or how much of it one call can take. */
+function endOfAscii(bytes, at) {
+  const stop = Math.min(at + 8192, bytes.length);
+  let end = at;
+  while (end < stop && bytes[end] < 0x80) end += 1;
+  return end;
 }
 
 function tail(code) {
