@@ -63,7 +63,7 @@ pub(super) enum Attempted {
     /// This revision, with a component of this digest, is the active one.
     Active(Arc<Revision>, u64),
     /// Nothing is to be changed; the manifest as it was read, when it could be.
-    Nothing(Option<Handler>),
+    Nothing(Option<Box<Handler>>),
     /// It was called off.
     Stopped,
 }
@@ -72,13 +72,13 @@ pub(super) enum Attempted {
 struct Refusal {
     trouble: Trouble,
     /// The manifest, when that was not the reason.
-    handler: Option<Handler>,
+    handler: Option<Box<Handler>>,
 }
 
 impl Refusal {
     fn new(title: impl Into<String>, text: impl Into<String>, handler: Option<&Handler>) -> Self {
         let trouble = Trouble { title: title.into(), text: text.into() };
-        Self { trouble, handler: handler.cloned() }
+        Self { trouble, handler: handler.cloned().map(Box::new) }
     }
 }
 
@@ -129,7 +129,7 @@ impl Attempt<'_> {
             self.test(&self.candidate.active)?;
             self.tools.screen.cured(&self.old.name);
             info!(handler = %handler.name, "nothing to swap: manifest and component are the same");
-            return Ok(Attempted::Nothing(Some(handler)));
+            return Ok(Attempted::Nothing(Some(Box::new(handler))));
         }
         let revision = self.load(handler, &component)?;
         self.test(&revision)?;
@@ -168,8 +168,10 @@ impl Attempt<'_> {
 
     fn build(&self, handler: &Handler) -> Result<(), Refusal> {
         let (name, folder) = (&self.old.name, &self.candidate.folder);
-        build(handler, folder, name, &self.tools.screen, self.stop)
-            .map_err(|e| Refusal { trouble: build_trouble(e), handler: Some(handler.clone()) })
+        build(handler, folder, name, &self.tools.screen, self.stop).map_err(|e| {
+            let handler = Some(Box::new(handler.clone()));
+            Refusal { trouble: build_trouble(e), handler }
+        })
     }
 
     fn test(&self, revision: &Revision) -> Result<(), Refusal> {

@@ -127,7 +127,7 @@ impl Session {
                 project.digest = Some(digest);
                 Handler::clone(&project.active.handler)
             }
-            Ok(Attempted::Nothing(Some(handler))) => handler,
+            Ok(Attempted::Nothing(Some(handler))) => *handler,
             Ok(Attempted::Nothing(None) | Attempted::Stopped) => return false,
             Err(_) => {
                 error!(handler = %project.active.handler.name, "a defect of the host: an attempt panicked");

@@ -122,7 +122,7 @@ fn figures(shown: &Shown) -> String {
 fn trouble_lines(trouble: &Trouble, most: usize) -> Vec<String> {
     let all: Vec<_> = trouble.text.lines().filter(|line| !line.trim().is_empty()).collect();
     let is_error = |line: &&str| console::strip_ansi_codes(line).trim_start().starts_with("error");
-    let first = all.iter().position(|line| is_error(&line)).unwrap_or(0);
+    let first = all.iter().position(is_error).unwrap_or(0);
     let shown = all[first..].iter().take(most);
     shown.map(|line| format!("  {}\u{1b}[0m", line.replace('\t', "    "))).collect()
 }
