@@ -28,11 +28,13 @@ pub(super) fn build_one(Found { folder, handler, .. }: &Found) -> anyhow::Result
         std::io::stderr().write_all(output).context("failed to write to stderr")?;
     }
     result.with_context(|| format!("failed to build handler {:?}", handler.name))?;
-    let took = humantime::format_duration(rounded(started.elapsed())).to_string();
+    let took = rounded(started.elapsed());
     tracing::info!(handler = %handler.name, took, "built");
     Ok(())
 }
 
-fn rounded(duration: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+/// A duration in words, to the millisecond.
+pub(super) fn rounded(duration: Duration) -> String {
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    humantime::format_duration(Duration::from_millis(ms)).to_string()
 }

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::screen::{Phase, Screen, Trouble};
 use super::topics;
+use crate::cli::building::rounded;
 use crate::cli::logging;
 use crate::config::{self, HostConfig};
 use crate::deployment;
@@ -255,12 +256,6 @@ pub(super) fn build_trouble(error: BuildError) -> Trouble {
     };
     let text = if text.is_empty() { format!("{:#}", anyhow::Error::from(error)) } else { text };
     Trouble { title: "does not build".to_owned(), text }
-}
-
-/// In milliseconds.
-fn rounded(duration: Duration) -> String {
-    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    humantime::format_duration(Duration::from_millis(ms)).to_string()
 }
 
 /// Tells components apart. Not against somebody who wants to deceive: it is the developer's own.
