@@ -24,6 +24,7 @@ mod produce;
 mod progress;
 mod render;
 mod run;
+mod sandbox;
 mod selection;
 mod shell;
 mod sources;

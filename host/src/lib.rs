@@ -8,6 +8,7 @@ pub mod board;
 pub mod cli;
 pub mod config;
 pub mod deployment;
+pub mod digest;
 pub mod event;
 pub mod handler;
 pub mod health;

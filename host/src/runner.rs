@@ -48,7 +48,9 @@ pub struct Options {
     pub bless: bool,
     /// How many run at once; by default as many as there are processors.
     pub jobs: Option<usize>,
-    /// Whether the properties are tested too.
+    /// Whether the cases are run.
+    pub cases: bool,
+    /// Whether the properties are tested.
     pub properties: bool,
     /// What random bytes are made of. The same seed makes the same bytes.
     pub seed: u64,
@@ -57,7 +59,7 @@ pub struct Options {
 impl Default for Options {
     /// Everything, and nothing is written.
     fn default() -> Self {
-        Self { filter: None, bless: false, jobs: None, properties: true, seed: 0 }
+        Self { filter: None, bless: false, jobs: None, cases: true, properties: true, seed: 0 }
     }
 }
 
@@ -149,7 +151,7 @@ pub fn run(program: &Program, folder: &Path, options: &Options) -> anyhow::Resul
         options.filter.as_ref().is_none_or(|filter| name.contains(filter))
     };
     let mut tasks: Vec<Task<'_, CaseResult>> = Vec::new();
-    for case in cases.iter().filter(|case| chosen(&case.name)) {
+    for case in cases.iter().filter(|case| options.cases && chosen(&case.name)) {
         tasks.push(Box::new(move || run_case(program, case, options.bless)));
     }
     for property in Property::ALL {

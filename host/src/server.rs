@@ -64,6 +64,7 @@ pub type OnReady = Box<dyn FnOnce(Ready) + Send>;
 pub fn run(
     config: HostConfig,
     handlers: Vec<Handler>,
+    sandbox: Arc<Runtime>,
     stop: Stop,
     on_ready: OnReady,
 ) -> anyhow::Result<()> {
@@ -75,7 +76,6 @@ pub fn run(
         .context("failed to start the threads that serve HTTP")?;
     let listeners = http.block_on(bind(&config))?;
     let log = open_log(&config)?;
-    let sandbox = Runtime::new()?;
     let open = config.topics.iter().filter(|topic| topic.ingest);
     let revisions = load(&sandbox, handlers)?;
     let host = Host {

@@ -8,10 +8,12 @@
 
 mod backtrace;
 mod bindings;
+mod code_cache;
 mod component;
 mod contract;
 mod engine;
 mod fault;
+mod function_cache;
 mod host;
 mod imports;
 mod inspection;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+pub use code_cache::CodeCache;
 pub use contract::World;
 pub use inspection::Inspection;
 pub use instance::Instance;
@@ -47,6 +50,15 @@ const HOST_STACK: usize = 2 << 20;
 /// WebAssembly stack of the engine that only looks at components.
 const INSPECTION_STACK: usize = 512 << 10;
 
+/// What a [`Runtime`] keeps of the code that it compiles; nothing by default.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// Components, in a folder that outlives the process.
+    pub components: Option<CodeCache>,
+    /// Functions, in memory: for whoever compiles a component again and again as it is edited.
+    pub functions: bool,
+}
+
 /// The sandbox of this process: its engines and the clock that ends calls.
 pub struct Runtime {
     engines: engine::Engines,
@@ -54,8 +66,8 @@ pub struct Runtime {
 
 impl Runtime {
     /// Starts the clock; engines follow as handlers need them.
-    pub fn new() -> anyhow::Result<Arc<Self>> {
-        Ok(Arc::new(Self { engines: engine::Engines::new()? }))
+    pub fn new(kept: Kept) -> anyhow::Result<Arc<Self>> {
+        Ok(Arc::new(Self { engines: engine::Engines::new(kept)? }))
     }
 
     /// Compiles, checks and links a component for `handler`, and instantiates it once to see
@@ -75,7 +87,7 @@ impl Runtime {
     /// long as compiling it.
     pub fn inspect(&self, component: &[u8]) -> anyhow::Result<Inspection> {
         let engine = self.engines.shared(INSPECTION_STACK)?;
-        Ok(Inspection::of(&component::compile(&engine, component)?))
+        Ok(Inspection::of(&component::compile(&engine, self.engines.code_cache(), component)?))
     }
 }
 

@@ -65,6 +65,19 @@ fn what_does_not_build_leaves_the_old_revision_running_until_it_is_mended(world:
     assert_eq!(answered_by(&developer, &input, &output), format!("{name}@2"));
 }
 
+#[test]
+fn properties_that_do_not_hold_are_told_and_hinder_nothing() {
+    let (developer, ..) = embedded("properties");
+    let mut host = developer.dev(&[]);
+    let name = developer.handler.name.clone();
+    developer.edit("trap");
+    developer.runs(&host, 2);
+    host.logged(&["properties do not hold", &format!("{name}@2 runs all the same")]);
+    host.logged(&[&format!("{name}/tombstone")]);
+    host.logged(&["a tombstone is a fault: trap"]);
+    assert_eq!(host.terminate().0, 0, "{}", host.output());
+}
+
 fn embedded(test: &str) -> (Developer, String, String) {
     developer(Scenario::new(LogKind::Embedded, test))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lockstep_tests::build;
 use lockstep_tests::event::event;
+use lockstep_tests::log::LogKind;
 use lockstep_tests::process::code;
 use lockstep_tests::scenario::{Manifest, Scenario};
 use rustix::process::Signal;
@@ -53,6 +54,40 @@ fn a_host_without_handlers_serves_ingest(mut world: Scenario) {
     let host = world.start();
     assert_eq!(host.post(&input, &[], b"x").status, 200);
     assert_eq!(world.read(&input).len(), 1);
+}
+
+#[test]
+fn damaged_compiled_code_is_made_again() {
+    let mut world = Scenario::new(LogKind::Embedded, "compiled");
+    let (input, output) = (world.topic("in", 1), world.topic("out", 1));
+    world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]));
+    let components = world.data_dir().join("components");
+    let kept = || {
+        let entries = fs::read_dir(&components).expect("a host keeps compiled components");
+        let entries: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        assert_eq!(entries.len(), 1, "{entries:?}");
+        (entries[0].clone(), fs::read(&entries[0]).expect("it can be read"))
+    };
+    let mut handled = 0;
+    let mut runs = |world: &Scenario| {
+        let host = world.start();
+        world.produce([event(&input, "x")]);
+        handled += 1;
+        world.wait_for(&output, handled);
+        host.output()
+    };
+    assert!(!runs(&world).contains("made again"));
+    let (file, whole) = kept();
+    for damaged in [&whole[..whole.len() / 2], b"", b"something else, and long enough for a header"]
+    {
+        fs::write(&file, damaged).expect("it can be written");
+        let said = runs(&world);
+        assert!(said.contains("made again") && said.contains(".cwasm"), "{said}");
+        assert_eq!(kept(), (file.clone(), whole.clone()));
+    }
+    fs::remove_dir_all(&components).expect("it can be removed");
+    assert!(!runs(&world).contains("made again"));
+    assert_eq!(kept().1, whole);
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Developer {
         let log = world.log_args();
         let developer = Self { world, handler, folder, log };
         developer.save("build.sh", BUILD);
-        for guest in ["identity", "stamp", "scripted"] {
+        for guest in ["identity", "stamp", "scripted", "trap"] {
             let copy = developer.folder.join("guests").join(format!("{guest}.wasm"));
             fs::create_dir_all(developer.folder.join("guests")).expect("a folder can be made");
             fs::copy(build::guest(guest), copy).expect("a guest can be copied");

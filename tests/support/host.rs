@@ -13,6 +13,9 @@ use crate::process::{Process, code};
 use crate::wait::{DEADLINE, eventually_ok};
 use crate::{cli, http};
 
+/// What a start may take, with a build and the compilation of the largest component.
+const START: Duration = Duration::from_secs(600);
+
 /// A host that is killed when dropped.
 pub struct Host {
     process: Process,
@@ -64,7 +67,7 @@ impl Host {
 
     #[track_caller]
     fn listening(process: Process) -> Self {
-        let Some((ingest, admin)) = process.find_line(DEADLINE * 2, addresses) else {
+        let Some((ingest, admin)) = process.find_line(START, addresses) else {
             panic!("the host did not become ready\n{}", process.output());
         };
         Self { process, ingest: format!("http://{ingest}"), admin: format!("http://{admin}") }

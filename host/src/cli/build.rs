@@ -8,13 +8,14 @@ use anyhow::Context as _;
 use bytesize::ByteSize;
 use clap::Args;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::building;
 use super::exit::ExitCode;
 use super::folders::{self, Found};
 use super::progress::Progress;
+use super::sandbox;
 use super::stdout::{OutputFormat, Stdout};
+use crate::digest::Digest;
 use crate::handler::Handler;
 use crate::wasm::{Inspection, Runtime};
 
@@ -56,7 +57,7 @@ struct Built {
 
 pub(super) fn build(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     let found = folders::load(&args.folders, "build")?;
-    let runtime = Runtime::new()?;
+    let runtime = sandbox::of_author()?;
     let mut all = Vec::with_capacity(found.len());
     let mut out = Stdout::new();
     for found in &found {
@@ -88,17 +89,11 @@ fn look_into(runtime: &Runtime, Found { handler, .. }: &Found) -> anyhow::Result
         name: handler.name.clone(),
         component: path.display().to_string(),
         bytes: bytes.len() as u64,
-        digest: digest(&bytes),
+        digest: Digest::of(&bytes).to_string(),
         world: program.world().to_string(),
         warnings: warnings(handler, inspection),
         imports: inspection.imports.clone(),
     })
-}
-
-/// As registries of containers write it: the digest names the component wherever it is.
-fn digest(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    hash.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// What the component imports and the manifest does not grant. It can be loaded all the same:
@@ -139,14 +134,6 @@ fn text(built: &Built) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_digest_is_the_one_that_other_tools_compute() {
-        assert_eq!(
-            digest(b"abc"),
-            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
-    }
 
     #[test]
     fn what_was_built_is_shown_line_by_line() {

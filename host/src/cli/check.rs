@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::exit::ExitCode;
 use super::problem::Problem;
 use super::progress::Progress;
-use super::shell;
 use super::stdout::{OutputFormat, Stdout};
+use super::{sandbox, shell};
 use crate::config::{self, HostConfig};
 use crate::deployment;
 use crate::handler::Handler;
@@ -93,7 +93,7 @@ fn inspect(file: &Path) -> anyhow::Result<Report> {
         Ok(mut config) => {
             let properties = config.kafka.as_ref().map_or(Ok(()), kafka::check_properties);
             problems.extend(properties.err().map(Problem::from));
-            let runtime = Runtime::new()?;
+            let runtime = sandbox::of_author()?;
             let (mut manifests, mut handlers) = (Vec::new(), Vec::new());
             for manifest in config.handlers {
                 match deployment::load(&manifest) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::ExitCode;
+use super::sandbox;
 use crate::config::{self, HostConfig};
 use crate::stop::Stop;
 use crate::{deployment, server, signals};
@@ -47,6 +48,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     config.http.admin = args.admin.unwrap_or(config.http.admin);
     let stop = Stop::default();
     signals::stop_on_signal(&stop)?;
-    server::run(config, handlers, stop, Box::new(|_| ()))?;
+    let sandbox = sandbox::of_host(&config.data_dir)?;
+    server::run(config, handlers, sandbox, stop, Box::new(|_| ()))?;
     Ok(ExitCode::Success)
 }

@@ -18,7 +18,7 @@ use super::folders::Found;
 use super::progress::Progress;
 use super::selection::LogSelection;
 use super::stdout::{OutputFormat, Stdout};
-use super::{building, folders};
+use super::{building, folders, sandbox};
 use crate::deployment;
 use crate::handler::{Handler, Instances};
 use crate::runner::{self, Options, Report};
@@ -111,7 +111,7 @@ pub(super) fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
         return watching::watch(args);
     }
     let found = load(args)?;
-    let runtime = Runtime::new()?;
+    let runtime = sandbox::of_author()?;
     match &args.from_topic {
         Some(topic) => recorded::make_cases(args, &runtime, topic, &found),
         None => round(args, &runtime, &found),

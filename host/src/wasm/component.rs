@@ -1,12 +1,12 @@
 //! From bytes to a compiled component, or a sentence that says what the bytes are instead.
 //!
-//! Compiling takes from milliseconds (Rust) to seconds (JavaScript, Python). A cache of compiled
-//! code would have its place here: nothing else sees the bytes.
+//! Compiling takes from milliseconds (Rust) to seconds (JavaScript, Python).
 
 use anyhow::bail;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::code_cache::CodeCache;
 use super::module;
 
 /// The first eight bytes of a component: magic number, version, layer.
@@ -14,9 +14,21 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 /// The first eight bytes of a core module.
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// Compiles a component for `engine`.
-pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> anyhow::Result<Component> {
+/// A component compiled for `engine`, or found compiled in the cache.
+pub(super) fn compile(
+    engine: &Engine,
+    cache: Option<&CodeCache>,
+    bytes: &[u8],
+) -> anyhow::Result<Component> {
     check_kind(bytes)?;
+    let compile = || from_binary(engine, bytes);
+    match cache {
+        Some(cache) => cache.get_or(engine, bytes, compile),
+        None => compile(),
+    }
+}
+
+fn from_binary(engine: &Engine, bytes: &[u8]) -> anyhow::Result<Component> {
     Component::from_binary(engine, bytes).map_err(|error| {
         let error = super::fault::host_error(error);
         let mend = mend(&format!("{error:#}"));

@@ -14,6 +14,9 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
+use super::Kept;
+use super::code_cache::CodeCache;
+use super::function_cache::FunctionCache;
 use super::reminder::Reminder;
 use super::ticker::Ticker;
 use crate::handler::{Handler, Instances};
@@ -42,13 +45,25 @@ pub(super) struct Engines {
     reminder: Reminder,
     /// The engines without a pool, by the size of their stack.
     shared: Mutex<BTreeMap<usize, Engine>>,
+    code_cache: Option<CodeCache>,
+    function_cache: Option<Arc<FunctionCache>>,
 }
 
 impl Engines {
     /// No engines yet, but the ticker runs.
-    pub(super) fn new() -> anyhow::Result<Self> {
-        let ticker = Arc::new(Ticker::start()?);
-        Ok(Self { ticker, reminder: Reminder::start()?, shared: Mutex::default() })
+    pub(super) fn new(kept: Kept) -> anyhow::Result<Self> {
+        Ok(Self {
+            ticker: Arc::new(Ticker::start()?),
+            reminder: Reminder::start()?,
+            shared: Mutex::default(),
+            code_cache: kept.components,
+            function_cache: kept.functions.then(Arc::default),
+        })
+    }
+
+    /// Where compiled components are kept.
+    pub(super) fn code_cache(&self) -> Option<&CodeCache> {
+        self.code_cache.as_ref()
     }
 
     /// What makes logs tell of dropped lines.
@@ -75,7 +90,7 @@ impl Engines {
         if let Some(engine) = engines.get(&stack) {
             return Ok(engine.clone());
         }
-        let engine = self.start(&config(stack))?;
+        let engine = self.start(config(stack))?;
         engines.insert(stack, engine.clone());
         Ok(engine)
     }
@@ -89,18 +104,22 @@ impl Engines {
                 .linear_memory_keep_resident(KEPT_BYTES)
                 .table_keep_resident(KEPT_BYTES);
             // The kernel may announce PAGEMAP_SCAN and still refuse it.
-            if let Ok(engine) = self.start(&config_with(handler, scanning)) {
+            if let Ok(engine) = self.start(config_with(handler, scanning)) {
                 return Ok(engine);
             }
         }
         pool.pagemap_scan(Enabled::No)
             .linear_memory_keep_resident(KEPT_BYTES_WITHOUT_SCAN)
             .table_keep_resident(KEPT_BYTES_WITHOUT_SCAN);
-        self.start(&config_with(handler, pool))
+        self.start(config_with(handler, pool))
     }
 
-    fn start(&self, config: &Config) -> anyhow::Result<Engine> {
-        let engine = Engine::new(config)
+    fn start(&self, mut config: Config) -> anyhow::Result<Engine> {
+        let engine = self
+            .function_cache
+            .clone()
+            .map_or(Ok(()), |cache| config.enable_incremental_compilation(cache).map(drop))
+            .and_then(|()| Engine::new(&config))
             .map_err(super::fault::host_error)
             .context("failed to start a WebAssembly engine")?;
         self.ticker.drive(&engine);

@@ -67,7 +67,7 @@ impl Program {
         bytes: &[u8],
     ) -> anyhow::Result<Self> {
         let engine = engines.for_handler(handler)?;
-        let component = component::compile(&engine, bytes)?;
+        let component = component::compile(&engine, engines.code_cache(), bytes)?;
         let inspection = Inspection::of(&component);
         let world = inspection.world()?;
         inspection.check_imports()?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::guests::Guest;
-use super::{Instance, Program, Runtime};
+use super::{Instance, Kept, Program, Runtime};
 use crate::event::{Consumed, Event, Header};
 use crate::handler::{Failure, FailureKind, Handler, Instances, Limits, OnFailure, Output};
 use crate::log::{BatchBounds, Start};
@@ -87,7 +87,7 @@ fn full_event() -> Consumed {
 }
 
 fn load(handler: Handler, component: &[u8]) -> anyhow::Result<Program> {
-    Runtime::new()?.load(&Arc::new(handler), component)
+    Runtime::new(Kept::default())?.load(&Arc::new(handler), component)
 }
 
 /// What is wrong with a component, in one line.

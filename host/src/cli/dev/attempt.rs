@@ -1,7 +1,6 @@
 //! One attempt to make what lies in a handler's folder its active revision: manifest, build,
 //! component, cases, swap. Whatever fails leaves the old revision running.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,9 +13,10 @@ use crate::cli::building::rounded;
 use crate::cli::logging;
 use crate::config::{self, HostConfig};
 use crate::deployment;
-use crate::handler::Handler;
+use crate::digest::Digest;
+use crate::handler::{Handler, Instances};
 use crate::revision::Revision;
-use crate::runner::{self, Options};
+use crate::runner::{self, Options, Report};
 use crate::server::Control;
 use crate::stop::Stop;
 use crate::supervisor::Change;
@@ -54,7 +54,7 @@ pub(super) struct Candidate {
     /// The folder of the manifest.
     pub(super) folder: PathBuf,
     /// The digest of the component that it runs with; `None` when that is not known.
-    pub(super) digest: Option<u64>,
+    pub(super) digest: Option<Digest>,
     /// When a change was noticed; `None` when nothing has changed, and what runs is only tested.
     pub(super) noticed: Option<Instant>,
 }
@@ -62,7 +62,7 @@ pub(super) struct Candidate {
 /// How an attempt ended.
 pub(super) enum Attempted {
     /// This revision, with a component of this digest, is the active one.
-    Active(Arc<Revision>, u64),
+    Active(Arc<Revision>, Digest),
     /// Nothing is to be changed; the manifest as it was read, when it could be.
     Nothing(Option<Box<Handler>>),
     /// It was called off.
@@ -90,7 +90,11 @@ pub(super) fn attempt(tools: &Tools, candidate: &Candidate, stop: &Stop) -> Atte
     if stop.requested() && !matches!(tried, Ok(Attempted::Active(..))) {
         return Attempted::Stopped;
     }
-    tools.screen.idle(&old.name);
+    let runs = match &tried {
+        Ok(Attempted::Active(revision, _)) => &revision.handler.name,
+        _ => &old.name,
+    };
+    tools.screen.idle(runs);
     match tried {
         Ok(attempted) => attempted,
         Err(Refusal { trouble, handler }) => {
@@ -111,7 +115,8 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn run(&self) -> Result<Attempted, Refusal> {
         if self.candidate.noticed.is_none() {
-            self.test(&self.candidate.active)?;
+            self.cases(&self.candidate.active)?;
+            self.properties(&self.candidate.active);
             return Ok(Attempted::Nothing(None));
         }
         let mut handler = self.manifest()?;
@@ -120,25 +125,27 @@ impl Attempt<'_> {
         }
         let component = deployment::read_component(&handler)
             .map_err(|e| Refusal::new("no component", format!("{e:#}"), Some(&handler)))?;
-        let digest = digest(&component);
+        let digest = Digest::of(&component);
         handler.revision = self.old.revision;
         let changed = handler != *self.old || self.candidate.digest != Some(digest);
         if changed && handler.name == self.old.name {
             handler.revision += 1;
         }
         if !changed {
-            self.test(&self.candidate.active)?;
+            self.cases(&self.candidate.active)?;
             self.tools.screen.cured(&self.old.name);
             info!(handler = %handler.name, "nothing to swap: manifest and component are the same");
+            self.properties(&self.candidate.active);
             return Ok(Attempted::Nothing(Some(Box::new(handler))));
         }
         let revision = self.load(handler, &component)?;
-        self.test(&revision)?;
+        self.cases(&revision)?;
         self.go_on(Phase::Swapping)?;
         let change = self.swap(&revision).map_err(|error| {
             Refusal::new("the change is refused", format!("{error:#}"), Some(&revision.handler))
         })?;
         self.wait_until_it_runs(&revision.handler, change);
+        self.properties(&revision);
         Ok(Attempted::Active(revision, digest))
     }
 
@@ -175,11 +182,13 @@ impl Attempt<'_> {
         })
     }
 
-    fn test(&self, revision: &Revision) -> Result<(), Refusal> {
+    /// What the author expects: without that, nothing is swapped.
+    fn cases(&self, revision: &Revision) -> Result<(), Refusal> {
         self.go_on(Phase::Testing)?;
         let handler = &revision.handler;
         let begun = Instant::now();
-        let report = runner::run(&revision.program, &self.candidate.folder, &Options::default())
+        let report = self
+            .report(revision, Options { properties: false, ..Options::default() })
             .map_err(|e| Refusal::new("a case is wrong", format!("{e:#}"), Some(handler)))?;
         if !report.passed() {
             return Err(Refusal::new("cases fail", report.failures(), Some(handler)));
@@ -187,6 +196,31 @@ impl Attempt<'_> {
         let took = rounded(begun.elapsed());
         info!(handler = %handler.name, cases = report.results.len(), took, "cases passed");
         Ok(())
+    }
+
+    /// What holds for every good handler. Takes longer than somebody wants to wait for the swap,
+    /// and what it finds may be meant so for now.
+    fn properties(&self, revision: &Revision) {
+        if self.stop.requested() {
+            return;
+        }
+        self.tools.screen.phase(&revision.handler.name, Phase::Testing);
+        // Its workers run it meanwhile, and may share a pool of instances.
+        let jobs = (revision.handler.instances == Instances::PerEvent).then_some(1);
+        let failures =
+            match self.report(revision, Options { cases: false, jobs, ..Options::default() }) {
+                Ok(report) if report.passed() => return,
+                Ok(report) => report.failures(),
+                Err(error) => format!("{error:#}"),
+            };
+        let title = "properties do not hold";
+        warn!(handler = %revision.handler.name, "{title}; {} runs all the same", revision.handler.label());
+        let trouble = Trouble { title: title.to_owned(), text: failures };
+        self.tools.screen.trouble(&revision.handler.name, trouble);
+    }
+
+    fn report(&self, revision: &Revision, options: Options) -> anyhow::Result<Report> {
+        runner::run(&revision.program, &self.candidate.folder, &options)
     }
 
     fn swap(&self, revision: &Arc<Revision>) -> anyhow::Result<Change> {
@@ -256,11 +290,4 @@ pub(super) fn build_trouble(error: BuildError) -> Trouble {
     };
     let text = if text.is_empty() { format!("{:#}", anyhow::Error::from(error)) } else { text };
     Trouble { title: "does not build".to_owned(), text }
-}
-
-/// Tells components apart. Not against somebody who wants to deceive: it is the developer's own.
-pub(super) fn digest(component: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    component.hash(&mut hasher);
-    hasher.finish()
 }

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
-use super::attempt::{Attempted, Candidate, Tools, attempt, digest};
+use super::attempt::{Attempted, Candidate, Tools, attempt};
 use crate::cli::folders::Found;
 use crate::cli::sources::Sources;
+use crate::digest::Digest;
 use crate::handler::Handler;
 use crate::revision::Revision;
 use crate::stop::Stop;
@@ -29,7 +30,7 @@ pub(super) struct Project {
     /// What runs.
     active: Arc<Revision>,
     sources: Sources,
-    digest: Option<u64>,
+    digest: Option<Digest>,
 }
 
 /// Handlers that run and are watched.
@@ -58,7 +59,7 @@ impl Project {
             folder: found.folder.clone(),
             active: Arc::clone(active),
             sources: Sources::of(&found.manifest, &found.folder, &active.handler, builds),
-            digest: component.map(|component| digest(&component)),
+            digest: component.map(|component| Digest::of(&component)),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::session::{Project, Session};
 use super::{handlers, topics};
 use crate::cli::folders::Found;
 use crate::cli::invitation::{Invitation, events_url};
+use crate::cli::sandbox;
 use crate::cli::terminal::{self, Lines};
 use crate::config::HostConfig;
 use crate::deployment;
@@ -128,7 +129,13 @@ impl Start {
                 Err(error) => error!("changes are not watched: {error:#}"),
             }
         };
-        let ran = server::run(config, handlers, stop, Box::new(on_ready));
+        let ran = server::run(
+            config,
+            handlers,
+            sandbox::of_author_who_edits()?,
+            stop,
+            Box::new(on_ready),
+        );
         while let Ok(session) = sessions.try_recv() {
             // A panic has said why.
             drop(session.join());

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::sources::Sources;
-use super::super::{exit, folders};
+use super::super::{exit, folders, sandbox};
 use super::{ExitCode, TestArgs, load, round, show};
 use crate::signals;
 use crate::stop::Stop;
-use crate::wasm::Runtime;
 use crate::watch::{Watcher, is_generated};
 
 /// The longest that Ctrl-C goes unnoticed.
@@ -21,7 +20,7 @@ pub(super) fn watch(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let stop = Stop::default();
     let asked = stop.clone();
     signals::watch(move || asked.request())?;
-    let runtime = Runtime::new()?;
+    let runtime = sandbox::of_author_who_edits()?;
     let mut watched: Option<(Watched, Watcher)> = None;
     loop {
         let found = load(args);

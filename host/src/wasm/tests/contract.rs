@@ -202,7 +202,7 @@ fn all_imports_that_the_host_lacks_are_named() -> anyhow::Result<()> {
     {
         assert!(refused.contains(named), "{named:?}: {refused}");
     }
-    let inspection = Runtime::new()?.inspect(&component)?;
+    let inspection = Runtime::new(Kept::default())?.inspect(&component)?;
     assert_eq!(inspection.missing.len(), 3);
     assert_eq!(inspection.imports.len(), 4);
     assert_eq!(inspection.world()?, World::Handler);
