@@ -22,6 +22,7 @@ pub mod paths;
 pub mod process;
 pub mod produce_request;
 pub mod scenario;
+pub mod seam;
 pub mod secured;
 pub mod tools;
 pub mod wait;
