@@ -136,17 +136,20 @@ fn of_many_who_write_at_once_each_has_seen_what_came_before(world: Scenario) {
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                let log = seam::open(&world);
+        for number in 0..3 {
+            let (world, increment) = (&world, &increment);
+            scope.spawn(move || {
+                let log = seam::open(world);
                 let mut written = 0;
-                for _ in 0..100 {
+                for attempt in 1..100 {
                     written += usize::from(increment(&*log));
                     if written == 3 {
                         return;
                     }
+                    // Who fences each other without a pause may do so for ever.
+                    std::thread::sleep(Duration::from_millis(10 * number * attempt));
                 }
-                panic!("it was fenced a hundred times");
+                panic!("it was fenced again and again");
             });
         }
     });

@@ -10,6 +10,7 @@ mod append;
 mod check;
 mod client;
 mod consumer;
+mod deliveries;
 mod error;
 mod positions;
 mod producer;

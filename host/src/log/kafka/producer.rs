@@ -4,20 +4,19 @@
 //! librdkafka does not bound: what does not end in time is an unknown outcome, and the producer
 //! is not used again.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{NoCustomPartitioner, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{Producer, ThreadedProducer};
 
-use super::client::{Clients, Redacting};
+use super::client::Clients;
+use super::deliveries::Deliveries;
 use super::error::{Class, class, fenced, is_fence, refuses_record};
 use super::record::record;
 use super::watched::Watched;
@@ -308,67 +307,4 @@ impl TransactionalProducer {
 
 fn hangs(what: &str) -> anyhow::Error {
     anyhow::anyhow!("failed to {what}: librdkafka did not come back within {HANGS:?}")
-}
-
-/// Collects failed deliveries. With `delivery.report.only.error` there are no others.
-struct Deliveries {
-    shared: Redacting,
-    failures: Mutex<HashMap<usize, RDKafkaErrorCode>>,
-}
-
-impl Deliveries {
-    fn new(shared: Redacting) -> Self {
-        Self { shared, failures: Mutex::default() }
-    }
-
-    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<usize, RDKafkaErrorCode>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn clear(&self) {
-        self.failures().clear();
-    }
-
-    /// Why deliveries failed: the first failure purges the records behind it, which says less.
-    fn cause(&self) -> Option<RDKafkaErrorCode> {
-        let failures = self.failures();
-        let purged = |code: &RDKafkaErrorCode| {
-            matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
-        };
-        failures.values().min_by_key(|code| purged(code)).copied()
-    }
-
-    fn refused(&self) -> (Vec<usize>, Option<RDKafkaErrorCode>) {
-        let failures = self.failures();
-        let mut refused = failures.iter().filter(|(_, code)| refuses_record(**code)).peekable();
-        let code = refused.peek().map(|(_, code)| **code);
-        (refused.map(|(input, _)| *input).collect(), code)
-    }
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.shared.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.shared.error(error, reason);
-    }
-}
-
-impl ProducerContext<NoCustomPartitioner> for Deliveries {
-    /// The index of the input that the record came from.
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, input: usize) {
-        if let Err((error, _)) = result {
-            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-            let mut failures = self.failures();
-            // A refusal says more than the purge of its siblings that follows it.
-            let known = failures.get(&input).copied();
-            if known.is_none_or(|known| !refuses_record(known)) {
-                failures.insert(input, code);
-            }
-        }
-    }
 }
