@@ -9,6 +9,9 @@ use lockstep_tests::log::LogKind;
 use lockstep_tests::scenario::{Deployed, Manifest, Scenario};
 use lockstep_tests::seam;
 use lockstep_tests::wait::eventually;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::json;
 
 on_both_logs![
@@ -143,4 +146,28 @@ fn a_reset_of_what_is_not_there_is_refused_by_name(world: Scenario) {
     for bad in ["yesterday", "-1", "timestamp:noon"] {
         reset(&world, &[&group, "--to", bad]).fails(2, &["--to"]);
     }
+}
+
+/// What closes the gap between looking for members and setting offsets.
+#[test]
+fn on_kafka_brokers_themselves_refuse_the_offsets_of_who_is_no_member() {
+    let mut world = Scenario::new(LogKind::Kafka, "no-member");
+    let (handler, input, _) = handled(&mut world);
+    let outsider: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", world.broker().expect("this test is on Kafka"))
+        .set("group.id", &handler.group)
+        .create()
+        .expect("the properties are right");
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(&input, 0, Offset::Offset(1)).expect("a partition");
+    let log = seam::open(&world);
+    let mut host = world.start();
+    let members = || log.admin().members(&handler.group).expect("the broker answers");
+    eventually("the group has a member", || members() == 1);
+    let refused = outsider.commit(&offsets, CommitMode::Sync).map_err(|e| e.rdkafka_error_code());
+    assert_eq!(refused, Err(Some(RDKafkaErrorCode::UnknownMemberId)));
+    assert_eq!(committed(&world, &handler), [(0, 3), (1, 2)]);
+    assert_eq!(host.terminate().0, 0, "{}", host.output());
+    outsider.commit(&offsets, CommitMode::Sync).expect("the group has no members");
+    assert_eq!(committed(&world, &handler), [(0, 1), (1, 2)]);
 }

@@ -38,7 +38,7 @@ const READ_STATE: &str =
 /// The thread's memory: the pass that the last tick did not finish.
 #[derive(Debug, Default)]
 pub(super) struct Compactor {
-    under_way: Option<(i64, Pass)>,
+    under_way: Option<Pass>,
     /// The partition that was looked at last: the others have their turn first.
     last: i64,
 }
@@ -66,38 +66,21 @@ impl Compactor {
 
     /// Compacts what needs it, within the bounds of a tick or until the owner is gone.
     pub(super) fn sweep(&mut self, shared: &Shared, stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
-        let connection = shared.open_reader()?;
-        let mut left = TICK_EVENTS;
-        for (partition, rule) in self.in_turn(compacted(&connection)?) {
-            // A tombstone has to be older than this.
+        let mut tick = Tick { shared, connection: shared.open_reader()?, left: TICK_EVENTS, stop };
+        for (partition, rule) in self.in_turn(compacted(&tick.connection)?) {
             let oldest_ms = (shared.clock)().saturating_sub(rule.tombstones_ms);
-            while left > 0 && !stop() {
+            while !tick.is_over() {
                 self.last = partition;
-                let begun = self.under_way.take().filter(|(of, _)| *of == partition);
-                let mut pass = match begun {
-                    Some((_, pass)) => pass,
-                    None => match Pass::begin(&connection, partition, oldest_ms)? {
-                        Some(pass) => pass,
-                        None => break,
-                    },
+                let pass = match self.under_way.take().filter(|pass| pass.partition == partition) {
+                    None => Pass::begin(&tick.connection, partition, oldest_ms)?,
+                    pass => pass,
                 };
-                left -= pass.learnt();
-                let ended = loop {
-                    let found = pass.look(&connection, partition, oldest_ms)?;
-                    left -= found.seen.max(1);
-                    if !found.offsets.is_empty() {
-                        let (offsets, bytes) = (&found.offsets, found.bytes);
-                        shared.store.lock().remove(partition, offsets, bytes)?;
-                    }
-                    if found.is_last || left <= 0 || stop() {
-                        break found.is_last;
-                    }
-                };
-                if ended {
-                    shared.store.lock().note_compacted(partition, pass.state())?;
-                    tracing::debug!(partition, state = ?pass.state(), "partition compacted");
+                let Some(mut pass) = pass else { break };
+                if tick.advance(&mut pass)? {
+                    shared.store.lock().note_compacted(partition, pass.after)?;
+                    tracing::debug!(partition, state = ?pass.after, "partition compacted");
                 } else {
-                    self.under_way = Some((partition, pass));
+                    self.under_way = Some(pass);
                 }
             }
         }
@@ -106,11 +89,43 @@ impl Compactor {
 
     /// The pass that is under way first, then those that wait longest.
     fn in_turn(&self, mut partitions: Vec<(i64, Compaction)>) -> Vec<(i64, Compaction)> {
-        let current = self.under_way.as_ref().map(|(partition, _)| *partition);
+        let current = self.under_way.as_ref().map(|pass| pass.partition);
         partitions.sort_by_key(|(partition, _)| {
             (Some(*partition) != current, *partition <= self.last, *partition)
         });
         partitions
+    }
+}
+
+/// One tick and what it may still do.
+struct Tick<'a> {
+    shared: &'a Shared,
+    connection: Connection,
+    /// Events that may still be looked at.
+    left: i64,
+    stop: &'a dyn Fn() -> bool,
+}
+
+impl Tick<'_> {
+    fn is_over(&self) -> bool {
+        self.left <= 0 || (self.stop)()
+    }
+
+    /// Goes on with a pass as far as the tick allows. Whether it has ended.
+    fn advance(&mut self, pass: &mut Pass) -> anyhow::Result<bool> {
+        self.left -= std::mem::take(&mut pass.learnt);
+        loop {
+            let found = pass.look(&self.connection)?;
+            // A look costs something even if nothing is there.
+            self.left -= found.seen.max(1);
+            if !found.offsets.is_empty() {
+                let mut store = self.shared.store.lock();
+                store.remove(pass.partition, &found.offsets, found.bytes)?;
+            }
+            if found.is_last || self.is_over() {
+                return Ok(found.is_last);
+            }
+        }
     }
 }
 
@@ -130,9 +145,13 @@ fn compacted(connection: &Connection) -> rusqlite::Result<Vec<(i64, Compaction)>
 /// One way through a partition, from its start to where the keys are known.
 #[derive(Debug)]
 struct Pass {
+    /// Its row.
+    partition: i64,
+    /// A tombstone that goes is older than this.
+    oldest_ms: i64,
     /// The newest offset of each key in the part that was not clean.
     newest: HashMap<Vec<u8>, i64>,
-    /// Events that had to be read to know that.
+    /// Events that had to be read to know that, until they are counted.
     learnt: i64,
     /// The newest event of the partition, which stays.
     last: i64,
@@ -173,6 +192,8 @@ impl Pass {
             return Ok(None);
         }
         let mut pass = Self {
+            partition,
+            oldest_ms,
             newest: HashMap::new(),
             learnt: 0,
             last: range.end - 1,
@@ -180,20 +201,24 @@ impl Pass {
             after: State { clean_to, ..State::default() },
         };
         if is_dirty {
-            pass.learn(connection, partition)?;
+            pass.learn(connection)?;
         }
         Ok(Some(pass))
     }
 
     /// Reads the keys from where the partition is clean, as many as may be remembered.
-    fn learn(&mut self, connection: &Connection, partition: i64) -> rusqlite::Result<()> {
+    fn learn(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(record::KEYS)?;
-        let to = self.last + 1;
-        let mut rows = statement.query(params![partition, self.after.clean_to, to, TICK_EVENTS])?;
+        let (from, to) = (self.after.clean_to, self.last + 1);
+        let mut rows = statement.query(params![self.partition, from, to, TICK_EVENTS])?;
         let mut bytes = 0;
-        while bytes < KEY_BYTES
-            && let Some(row) = rows.next()?
-        {
+        while bytes < KEY_BYTES {
+            let Some(row) = rows.next()? else {
+                if self.learnt < TICK_EVENTS {
+                    self.after.clean_to = to;
+                }
+                break;
+            };
             let offset: i64 = row.get(0)?;
             if let Some(key) = row.get_ref(2)?.as_blob_or_null()? {
                 bytes += key.len() + size_of::<(Vec<u8>, i64)>();
@@ -205,21 +230,11 @@ impl Pass {
         Ok(())
     }
 
-    /// Events read by [`Pass::begin`]; counted once.
-    fn learnt(&mut self) -> i64 {
-        std::mem::take(&mut self.learnt)
-    }
-
     /// Looks at the next events.
-    fn look(
-        &mut self,
-        connection: &Connection,
-        partition: i64,
-        oldest_ms: i64,
-    ) -> rusqlite::Result<Found> {
+    fn look(&mut self, connection: &Connection) -> rusqlite::Result<Found> {
         let mut statement = connection.prepare_cached(record::KEYS)?;
         let to = self.after.clean_to;
-        let mut rows = statement.query(params![partition, self.next, to, CHUNK_EVENTS])?;
+        let mut rows = statement.query(params![self.partition, self.next, to, CHUNK_EVENTS])?;
         let mut found = Found::default();
         while found.bytes < CHUNK_BYTES {
             let Some(row) = rows.next()? else {
@@ -231,7 +246,7 @@ impl Pass {
             let is_tombstone = key.is_some() && row.get(3)?;
             let replaced = key.and_then(|key| self.newest.get(key)).is_some_and(|n| offset < *n);
             let may_expire = is_tombstone && offset < self.last;
-            if replaced || may_expire && timestamp < oldest_ms {
+            if replaced || may_expire && timestamp < self.oldest_ms {
                 found.offsets.push(offset);
                 found.bytes += row.get::<_, i64>(4)?;
             } else {
@@ -245,11 +260,6 @@ impl Pass {
             self.next = offset + 1;
         }
         Ok(found)
-    }
-
-    /// How far the partition is once this has ended.
-    fn state(&self) -> State {
-        self.after
     }
 }
 
