@@ -7,6 +7,9 @@
 use crate::event::Event;
 
 /// Writes events in transactions of its own, outside any group.
+///
+/// After an error the way on is to open another writer and to read again what the write depends
+/// on. Those who fence each other in turn have to pause for different times, or none gets on.
 pub trait Writer: Send {
     /// Writes all of these, or none. On success everything is visible to `read_committed`
     /// readers.
