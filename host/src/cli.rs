@@ -32,6 +32,7 @@ mod stdout;
 mod table;
 mod terminal;
 mod test;
+mod token;
 mod topic;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -74,7 +75,7 @@ Exit codes:
   0    success
   1    failure at run time
   2    wrong usage or bad configuration
-  3    a topic or group that was named does not exist
+  3    a topic, group or token that was named does not exist
   4    the log cannot be reached
   130  ended at once by a second Ctrl-C";
 
@@ -92,6 +93,8 @@ enum Command {
     Consume(consume::ConsumeArgs),
     #[command(subcommand)]
     Group(group::GroupCommand),
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     Completions(completions::CompletionsArgs),
 }
 
@@ -124,6 +127,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<ExitCode> {
         Some(Command::Produce(args)) => produce::produce(args),
         Some(Command::Consume(args)) => consume::consume(&args),
         Some(Command::Group(command)) => group::run(&command),
+        Some(Command::Token(command)) => token::run(&command),
         Some(Command::Completions(args)) => completions::completions(&args, Cli::command()),
     }
 }

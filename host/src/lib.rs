@@ -4,6 +4,7 @@
 //! The README of the project explains the parts and the invariants between them.
 
 pub mod admin;
+pub mod auth;
 pub mod board;
 pub mod cli;
 pub mod config;
@@ -16,8 +17,10 @@ pub mod http;
 pub mod ingest;
 pub mod log;
 pub mod panics;
+mod private_file;
 pub mod problem;
 pub mod property;
+pub mod reload;
 pub mod retry;
 pub mod revision;
 pub mod runner;
@@ -29,6 +32,7 @@ pub mod stop;
 pub mod supervisor;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod toolchain;
 pub mod topic;
 pub mod wasm;

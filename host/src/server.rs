@@ -1,6 +1,7 @@
 //! Wires a host together: log, sandbox, workers, HTTP. Starts it, says when it is ready, lets
 //! others change what it runs, and ends it within its deadline.
 
+mod access;
 mod control;
 mod prepare;
 mod readiness;
@@ -27,8 +28,11 @@ use crate::log::kafka::{Identity, KafkaLog};
 use crate::revision::Revision;
 use crate::stop::Stop;
 use crate::supervisor::{Command, Supervisor};
+use crate::tls::Tls;
 use crate::wasm::Runtime;
-use crate::{admin, health, ingest};
+use crate::{admin, health, ingest, reload};
+use access::Access;
+pub use access::check_access;
 pub use control::Control;
 use control::{KnownTopics, Request};
 use readiness::HostReadiness;
@@ -68,6 +72,7 @@ pub fn run(
     stop: Stop,
     on_ready: OnReady,
 ) -> anyhow::Result<()> {
+    let (access, files) = Access::of(&config)?;
     let http = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(HTTP_THREADS)
         .thread_name("http")
@@ -78,7 +83,9 @@ pub fn run(
     let log = open_log(&config)?;
     let open = config.topics.iter().filter(|topic| topic.ingest);
     let revisions = load(&sandbox, handlers)?;
+    reload::watch(files, &stop)?;
     let host = Host {
+        access,
         sandbox,
         log,
         board: Board::default(),
@@ -129,6 +136,7 @@ fn load(sandbox: &Runtime, handlers: Vec<Handler>) -> anyhow::Result<Vec<Arc<Rev
 
 struct Host {
     config: HostConfig,
+    access: Access,
     log: Arc<dyn Log>,
     sandbox: Arc<Runtime>,
     board: Board,
@@ -243,10 +251,16 @@ impl Host {
             queue: self.config.http.queue,
         };
         let readiness = Arc::new(self.readiness.clone().with_board(self.board.clone()));
-        let ingest = ingest::router(state).merge(health::router(Arc::clone(&readiness) as _));
-        let admin = admin::router(Arc::new(self.board.clone()), readiness);
-        let ingest = http.spawn(serve(listeners.ingest, ingest, limits, stopping.clone()));
-        let admin = http.spawn(serve(listeners.admin, admin, limits, stopping));
+        // Whether the host is well may be asked by everybody.
+        let health = health::router(readiness);
+        let Access { gate, ingest_tls, admin_tls, .. } = &self.access;
+        let ingest = gate.guard(ingest::router(state)).merge(health.clone());
+        let admin = gate.guard(admin::router(Arc::new(self.board.clone()))).merge(health);
+        let serve = |tcp, tls: &Option<Tls>, router| {
+            http.spawn(serve(tcp, tls.clone(), router, limits, stopping.clone()))
+        };
+        let ingest = serve(listeners.ingest, ingest_tls, ingest);
+        let admin = serve(listeners.admin, admin_tls, admin);
         (shutdown, [ingest, admin])
     }
 

@@ -15,8 +15,9 @@ use super::kafka::KafkaConfig;
 use super::kafka_toml::{KafkaToml, Source};
 use super::names::{Address, FilePath, Identifier, identifier_from};
 use super::scalars::{Count, Millis, Size};
+use super::security::{AuthToml, TlsToml};
 use super::topics::{self, HostTopicToml};
-use super::{HostConfig, HostTopic, HttpConfig, MANIFEST};
+use super::{AuthConfig, HostConfig, HostTopic, HttpConfig, MANIFEST};
 
 /// The fleet of whoever has only one.
 const DEFAULT_CLUSTER_ID: &str = "lockstep";
@@ -26,6 +27,8 @@ const DEFAULT_DATA_DIR: &str = "lockstep-data";
 const EXAMPLES: Examples = &[
     ("name", "name = \"orders\""),
     ("handlers", "handlers = [\"handlers/weather\"]"),
+    ("cert", "cert = \"server.pem\""),
+    ("key", "key = \"server.key\""),
     ("topics", "[[topics]] with the line name = \"orders\" below it"),
 ];
 
@@ -38,6 +41,7 @@ struct HostToml {
     shutdown_deadline: Millis<100, 600_000, 10_000>,
     handlers: Vec<Checked<FilePath>>,
     http: HttpToml,
+    auth: AuthToml,
     kafka: Option<KafkaToml>,
     topics: Vec<HostTopicToml>,
 }
@@ -50,6 +54,10 @@ struct HttpToml {
     max_body: Size<1, { 1 << 30 }, { 1 << 20 }>,
     read_timeout: Millis<100, 600_000, 10_000>,
     queue: Count<1, 10_000_000, 10_000>,
+    /// Of both listeners, where they have none of their own.
+    tls: Option<TlsToml>,
+    ingest_tls: Option<TlsToml>,
+    admin_tls: Option<TlsToml>,
 }
 
 /// Reads a file, with this environment.
@@ -58,6 +66,7 @@ pub(super) fn load(file: &Path, env: Env<'_>) -> Result<HostConfig, ConfigError>
     let folder = file.parent().unwrap_or(Path::new(""));
     let handlers = manifests(file, folder, &toml.handlers)?;
     let http = http(file, &toml.http)?;
+    let auth = toml.auth.resolve(file)?;
     let ingest: Vec<_> = toml.topics.iter().map(|topic| topic.ingest.0).collect();
     let specs = topics::specs(file, toml.topics.into_iter().map(HostTopicToml::into_common))?;
     let source = Source { file, env };
@@ -76,6 +85,7 @@ pub(super) fn load(file: &Path, env: Env<'_>) -> Result<HostConfig, ConfigError>
         data_dir,
         shutdown_deadline: toml.shutdown_deadline.0,
         http,
+        auth,
         kafka,
         topics: specs
             .into_iter()
@@ -95,7 +105,8 @@ pub(super) fn defaults() -> HostConfig {
         host_id: machine_id(),
         data_dir: PathBuf::from(DEFAULT_DATA_DIR),
         shutdown_deadline: toml.shutdown_deadline.0,
-        http: http_config(&toml.http),
+        http: http_config(Path::new(""), &toml.http),
+        auth: AuthConfig::default(),
         kafka: None,
         topics: Vec::new(),
         handlers: Vec::new(),
@@ -106,18 +117,24 @@ fn machine_id() -> String {
     identifier_from(&gethostname::gethostname().to_string_lossy())
 }
 
-fn http_config(toml: &HttpToml) -> HttpConfig {
+fn http_config(folder: &Path, toml: &HttpToml) -> HttpConfig {
+    let tls = |table, own: &Option<TlsToml>| match (own, &toml.tls) {
+        (Some(own), _) => Some(own.resolve(folder, table)),
+        (None, shared) => shared.as_ref().map(|shared| shared.resolve(folder, "http.tls")),
+    };
     HttpConfig {
         ingest: toml.ingest.0,
         admin: toml.admin.0,
         max_body: toml.max_body.0,
         read_timeout: toml.read_timeout.0,
         queue: toml.queue.0 as usize,
+        ingest_tls: tls("http.ingest_tls", &toml.ingest_tls),
+        admin_tls: tls("http.admin_tls", &toml.admin_tls),
     }
 }
 
 fn http(file: &Path, toml: &HttpToml) -> Result<HttpConfig, ConfigError> {
-    let config = http_config(toml);
+    let config = http_config(file.parent().unwrap_or(Path::new("")), toml);
     if collide(config.ingest, config.admin) {
         return Err(ConfigError::new(
             file,
