@@ -29,6 +29,7 @@ macro_rules! on_both_logs {
 }
 
 mod architecture;
+mod auth;
 mod broker_down;
 mod bytes;
 mod cases;
@@ -55,6 +56,7 @@ mod security;
 mod start;
 mod supervision;
 mod swap;
+mod tls;
 mod topics;
 mod transactions;
 mod zombies;

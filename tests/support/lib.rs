@@ -23,5 +23,6 @@ pub mod process;
 pub mod produce_request;
 pub mod scenario;
 pub mod secured;
+pub mod tls;
 pub mod tools;
 pub mod wait;

@@ -21,7 +21,7 @@ use crate::{deployment, server, signals};
 #[command(after_help = "\
 Examples:
   lockstep run --config lockstep.toml
-  lockstep run --config lockstep.toml --ingest 0.0.0.0:8080 --log-format json")]
+  lockstep run --config lockstep.toml --ingest 127.0.0.1:9080 --log-format json")]
 pub(super) struct RunArgs {
     /// The host's configuration
     #[arg(long, value_name = "FILE")]
