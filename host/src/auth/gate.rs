@@ -129,8 +129,8 @@ type Check = fn(State<Scope>, Caller, Request, Next) -> Checked;
 type Checked = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// Lets nobody through to a route who lacks this scope:
-/// `get(list).route_layer(auth::require(Scope::HandlersRead))`. What the caller has not been
-/// asked for stays closed to those without any token, but not to those with another one.
+/// `get(list).route_layer(auth::require(Scope::HandlersRead))`, or for all the routes of a router
+/// alike. Behind a gate, a route without it is open to whoever has any token.
 pub fn require(scope: Scope) -> Require {
     from_fn_with_state(scope, check)
 }

@@ -94,7 +94,7 @@ fn inspect(file: &Path) -> anyhow::Result<Report> {
         Ok(mut config) => {
             let properties = config.kafka.as_ref().map_or(Ok(()), kafka::check_properties);
             problems.extend(properties.err().map(Problem::from));
-            problems.extend(server::check_access(&config).into_iter().flat_map(Problem::all));
+            problems.extend(server::check_access(&config).err().into_iter().flat_map(Problem::all));
             let runtime = sandbox::of_author()?;
             let (mut manifests, mut handlers) = (Vec::new(), Vec::new());
             for manifest in config.handlers {

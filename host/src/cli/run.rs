@@ -46,6 +46,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     config::cross_check(&config, &handlers)?;
     config.http.ingest = args.ingest.unwrap_or(config.http.ingest);
     config.http.admin = args.admin.unwrap_or(config.http.admin);
+    server::check_access(&config)?;
     let stop = Stop::default();
     signals::stop_on_signal(&stop)?;
     let sandbox = sandbox::of_host(&config.data_dir)?;

@@ -30,14 +30,16 @@ struct Door<'a> {
     tls: Option<&'a TlsConfig>,
 }
 
-/// Everything about the security of a host's listeners that would keep it from starting.
-pub fn check_access(config: &HostConfig) -> Vec<ConfigError> {
+/// Refuses a configuration whose listeners could not be secured as it says, with everything that
+/// is wrong. Starts nothing.
+pub fn check_access(config: &HostConfig) -> Result<(), ConfigError> {
     let exposed = doors(config).into_iter().filter_map(|door| exposed(&door, config).err());
     let tokens = config.auth.tokens.iter().filter_map(|path| tokens(&config.file, path).err());
     let mut tables: Vec<_> = doors(config).into_iter().filter_map(|door| door.tls).collect();
     tables.dedup();
     let tls = tables.into_iter().filter_map(|tls| tls::load(&config.file, tls).err());
-    exposed.chain(tokens).chain(tls).collect()
+    let problems: Vec<_> = exposed.chain(tokens).chain(tls).collect();
+    if problems.is_empty() { Ok(()) } else { Err(ConfigError::together(problems)) }
 }
 
 impl Access {
