@@ -15,6 +15,7 @@ mod exit;
 mod folders;
 mod group;
 mod invitation;
+mod key;
 mod logging;
 mod lookup;
 mod new;
@@ -27,6 +28,7 @@ mod run;
 mod sandbox;
 mod selection;
 mod shell;
+mod sign;
 mod sources;
 mod stdout;
 mod table;
@@ -92,6 +94,9 @@ enum Command {
     Consume(consume::ConsumeArgs),
     #[command(subcommand)]
     Group(group::GroupCommand),
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    Sign(sign::SignArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -124,6 +129,8 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<ExitCode> {
         Some(Command::Produce(args)) => produce::produce(args),
         Some(Command::Consume(args)) => consume::consume(&args),
         Some(Command::Group(command)) => group::run(&command),
+        Some(Command::Key(command)) => key::run(&command),
+        Some(Command::Sign(args)) => sign::sign(&args),
         Some(Command::Completions(args)) => completions::completions(&args, Cli::command()),
     }
 }

@@ -21,6 +21,7 @@ mod node;
 mod owned;
 pub(crate) mod scalars;
 mod secret;
+mod signatures;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use check::{COMMIT_RESERVE, cross_check};
 pub use error::ConfigError;
 pub use kafka::{KafkaConfig, Properties, Role};
 
+use crate::signature::KeyRing;
 use crate::topic::TopicSpec;
 
 /// The manifest's name within a handler's folder.
@@ -62,6 +64,9 @@ pub struct HostConfig {
     pub topics: Vec<HostTopic>,
     /// The manifest files of the handlers.
     pub handlers: Vec<PathBuf>,
+    /// The keys one of which must have signed a component that is deployed; without them anything
+    /// may run.
+    pub trusted_keys: Option<KeyRing>,
 }
 
 /// A topic that the host declares.

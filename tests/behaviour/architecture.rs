@@ -18,7 +18,13 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("notify", &["watch"]),
     ("quick_junit", &["cli"]),
+    ("http_auth", &["oci"]),
     ("regex_lite", &["runner"]),
+    ("ring", &["signature"]),
+    ("rustls", &["oci"]),
+    ("rustls_native_certs", &["oci"]),
+    ("rustls_pki_types", &["oci", "signature"]),
+    ("ureq", &["oci"]),
     ("similar", &["runner"]),
 ];
 
@@ -29,6 +35,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("retry", ALL),
     ("property", ALL),
     ("watch", ALL),
+    ("oci", ALL),
+    ("signature", ALL),
     (
         "runner",
         &["cli", "server", "supervisor", "worker", "log", "deployment", "ingest", "admin", "http"],

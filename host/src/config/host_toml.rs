@@ -15,6 +15,7 @@ use super::kafka::KafkaConfig;
 use super::kafka_toml::{KafkaToml, Source};
 use super::names::{Address, FilePath, Identifier, identifier_from};
 use super::scalars::{Count, Millis, Size};
+use super::signatures::{self, SignaturesToml};
 use super::topics::{self, HostTopicToml};
 use super::{HostConfig, HostTopic, HttpConfig, MANIFEST};
 
@@ -27,6 +28,7 @@ const EXAMPLES: Examples = &[
     ("name", "name = \"orders\""),
     ("handlers", "handlers = [\"handlers/weather\"]"),
     ("topics", "[[topics]] with the line name = \"orders\" below it"),
+    ("trusted", "trusted = [\"release.key.pub\"]"),
 ];
 
 #[derive(Deserialize, Default)]
@@ -39,6 +41,7 @@ struct HostToml {
     handlers: Vec<Checked<FilePath>>,
     http: HttpToml,
     kafka: Option<KafkaToml>,
+    signatures: Option<SignaturesToml>,
     topics: Vec<HostTopicToml>,
 }
 
@@ -62,6 +65,7 @@ pub(super) fn load(file: &Path, env: Env<'_>) -> Result<HostConfig, ConfigError>
     let specs = topics::specs(file, toml.topics.into_iter().map(HostTopicToml::into_common))?;
     let source = Source { file, env };
     let kafka = toml.kafka.map(|kafka| KafkaConfig::resolve(&source, kafka)).transpose()?;
+    let trusted_keys = toml.signatures.map(|toml| signatures::key_ring(file, toml)).transpose()?;
     let data_dir = toml.data_dir.map_or_else(|| PathBuf::from(DEFAULT_DATA_DIR), |dir| dir.0);
     let data_dir = folder.join(data_dir);
     if data_dir.exists() && !data_dir.is_dir() {
@@ -83,6 +87,7 @@ pub(super) fn load(file: &Path, env: Env<'_>) -> Result<HostConfig, ConfigError>
             .map(|(spec, ingest)| HostTopic { spec, ingest })
             .collect(),
         handlers,
+        trusted_keys,
     })
 }
 
@@ -99,6 +104,7 @@ pub(super) fn defaults() -> HostConfig {
         kafka: None,
         topics: Vec::new(),
         handlers: Vec::new(),
+        trusted_keys: None,
     }
 }
 

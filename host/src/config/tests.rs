@@ -42,7 +42,16 @@ partitions = 3
 replication_factor = 1
 settings = { "retention.ms" = "604800000", "preallocate" = true }
 ingest = true
+
+[signatures]
+trusted = ["old.pub", "new.pub"]
 "#;
+
+/// Two public keys, and their ids.
+const KEYS: [(&str, &str, &str); 2] = [
+    ("old.pub", "MCowBQYDK2VwAyEAStnV9O0+z7IUYAeBrSEYuBRvi5UBg7WYVydBptr6/wM=", "4abda01846fdb44f"),
+    ("new.pub", "MCowBQYDK2VwAyEAILWwjVFuXfuPMfqwG33DJ4zAoehbui13MFc3C+ccNM8=", "f7b1b4692af9ffe9"),
+];
 
 const PROPERTY: &str = "use for example \"text\", \"${NAME}\", 10, true";
 
@@ -58,6 +67,10 @@ fn load(file: &Path) -> Result<HostConfig, ConfigError> {
 fn folder() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("ca.pem"), "CERT-LINE-1\nCERT-LINE-2\n\n").unwrap();
+    for (name, key, _) in KEYS {
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----\n");
+        std::fs::write(dir.path().join(name), pem).unwrap();
+    }
     for name in ["weather", "orders"] {
         std::fs::create_dir(dir.path().join(name)).unwrap();
         manifest(dir.path(), name, "");
@@ -120,10 +133,17 @@ fn every_broken_key_is_named_with_its_fix() {
             ("topics[0].settings.\"retention.ms\"", "in quotes", ""),
             ("topics[0].settings.preallocate", "in quotes", ""),
             ("topics[0].ingest", "example false", r#" "yes" | 1 "#),
+            (
+                "signatures.trusted[0]",
+                "for example",
+                r#" 3 | "" | "gone.pub" | "ca.pem" | "new.pub" "#,
+            ),
+            ("signatures.trusted[1]", "", r#" "old.pub" "#),
         ],
         required: &[
             ("kafka.\"bootstrap.servers\"", "\"bootstrap.servers\" = \"broker-1:9092"),
             ("topics[0].name", "name = \"orders\""),
+            ("signatures.trusted", "trusted = [\"release.key.pub\"]"),
         ],
         free: &[
             "kafka",
@@ -146,6 +166,8 @@ fn a_complete_file_becomes_what_it_says() {
     assert_eq!(config.handlers, manifests.map(|path| dir.path().join(path)));
     assert_eq!(config.http, HttpConfig::default());
     assert!(config.topics[0].ingest);
+    let trusted: Vec<_> = config.trusted_keys.unwrap().ids().map(|id| id.to_string()).collect();
+    assert_eq!(trusted, KEYS.map(|(_, _, id)| id));
     assert_eq!(config.topics[0].spec.settings["preallocate"], "true");
     let kafka = config.kafka.unwrap();
     assert_eq!(kafka.brokers(), "broker:9092");
@@ -343,4 +365,12 @@ nonsense = true
     ];
     assert_eq!(keys, expected, "{error}");
     assert_eq!(error.to_string().lines().count(), expected.len(), "each has a line: {error}");
+}
+
+#[test]
+fn an_empty_list_of_keys_is_refused_and_no_list_trusts_everything() {
+    let refused = error("[signatures]\ntrusted = []\n");
+    assert_eq!(refused.key, "signatures.trusted");
+    assert!(refused.problem.contains("no component could run"), "{refused}");
+    assert!(load_text("").1.unwrap().trusted_keys.is_none());
 }
