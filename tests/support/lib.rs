@@ -18,6 +18,7 @@ pub mod http;
 pub mod kafka;
 pub mod ledger;
 pub mod log;
+pub mod oci_registry;
 pub mod paths;
 pub mod process;
 pub mod produce_request;

@@ -133,11 +133,7 @@ fn every_broken_key_is_named_with_its_fix() {
             ("topics[0].settings.\"retention.ms\"", "in quotes", ""),
             ("topics[0].settings.preallocate", "in quotes", ""),
             ("topics[0].ingest", "example false", r#" "yes" | 1 "#),
-            (
-                "signatures.trusted[0]",
-                "for example",
-                r#" 3 | "" | "gone.pub" | "ca.pem" | "new.pub" "#,
-            ),
+            ("signatures.trusted[0]", "for example", r#" 3 | "" | "gone.pub" | "ca.pem" "#),
             ("signatures.trusted[1]", "", r#" "old.pub" "#),
         ],
         required: &[

@@ -82,7 +82,10 @@ pub(super) fn failure(error: ureq::Error) -> anyhow::Error {
         _ => "",
     };
     match error {
-        ureq::Error::Io(error) => anyhow!("{error}{hint}"),
+        ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            anyhow!("the server closed the connection")
+        }
+        ureq::Error::Io(error) => anyhow!("{error}"),
         ureq::Error::Timeout(what) => anyhow!("no answer in time ({what})"),
         error => anyhow!("{error}{hint}"),
     }
@@ -111,9 +114,6 @@ fn read(response: Response<Body>, limit: u64) -> (Vec<u8>, anyhow::Result<()>) {
     let reader = response.into_body().into_with_config().limit(u64::MAX).reader();
     let end = match reader.take(limit + 1).read_to_end(&mut bytes) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            Err(anyhow!("the server closed the connection"))
-        }
         Err(error) => Err(failure(ureq::Error::from(error))),
     };
     (bytes, end)
