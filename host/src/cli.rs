@@ -23,6 +23,8 @@ mod pipeline;
 mod problem;
 mod produce;
 mod progress;
+mod push;
+mod registry_options;
 mod render;
 mod run;
 mod sandbox;
@@ -97,6 +99,7 @@ enum Command {
     #[command(subcommand)]
     Key(key::KeyCommand),
     Sign(sign::SignArgs),
+    Push(push::PushArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -131,6 +134,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<ExitCode> {
         Some(Command::Group(command)) => group::run(&command),
         Some(Command::Key(command)) => key::run(&command),
         Some(Command::Sign(args)) => sign::sign(&args),
+        Some(Command::Push(args)) => push::push(&args),
         Some(Command::Completions(args)) => completions::completions(&args, Cli::command()),
     }
 }

@@ -1,4 +1,5 @@
-//! Components in OCI registries: pulled by a reference, `oci://ghcr.io/acme/weather:1.2@sha256:…`.
+//! Components in OCI registries: pulled by a reference, `oci://ghcr.io/acme/weather:1.2@sha256:…`,
+//! and pushed.
 //!
 //! What is pulled is what the reference says: the digest of the manifest, then the size and the
 //! digest of the component in it, are checked, and nothing is read without a bound. This module
@@ -9,6 +10,7 @@ mod challenge;
 mod docker_config;
 mod http;
 mod manifest;
+mod push;
 mod reference;
 mod registry;
 #[cfg(test)]
@@ -16,11 +18,13 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
+pub use push::{Artifact, Pushed, push};
 pub use reference::{Reference, ReferenceError, SCHEME};
 
 use crate::digest::Digest;
@@ -68,6 +72,8 @@ pub struct Pulled {
     pub manifest_digest: Digest,
     /// The reference with that digest: it will always lead to the same component.
     pub pinned: Reference,
+    /// What was pushed with it, such as its signature.
+    pub annotations: BTreeMap<String, String>,
     /// What the caller should tell people: that the reference names no digest, and which one it
     /// should name.
     pub warning: Option<String>,
@@ -127,7 +133,8 @@ fn pull_from(registry: &mut Registry<'_>, reference: &Reference) -> anyhow::Resu
              time, name its digest: {pinned}"
         )
     });
-    Ok(Pulled { component, digest, manifest_digest, pinned, warning })
+    let annotations = manifest.into_annotations();
+    Ok(Pulled { component, digest, manifest_digest, pinned, annotations, warning })
 }
 
 /// The one manifest of a component that an index leads to.

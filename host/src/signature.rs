@@ -23,6 +23,9 @@ pub use key_ring::{KeyRing, Untrusted};
 
 use crate::digest::Digest;
 
+/// The annotation that carries the signature of a component in a registry.
+pub const ANNOTATION: &str = "lockstep.signature";
+
 /// Begins what is signed, so that a signature made for something else is none of a component.
 const DOMAIN: &str = "lockstep component signature v1\n";
 /// The one algorithm there is.

@@ -1,13 +1,16 @@
 //! Components from a real registry, as it is and when it lies.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lockstep::oci::{self, Options, Pulled, Transport};
+use lockstep::signature::{ANNOTATION, PublicKey, Signature};
 use lockstep_tests::certificates::Authority;
 use lockstep_tests::oci_registry::{
     Access, INDEX, MANIFEST, PASSWORD, Registry, USER, WASM_CONFIG, WASM_LAYER, digest,
 };
+use lockstep_tests::{build, cli};
 use serde_json::{Value, json};
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0 a component";
@@ -169,7 +172,7 @@ fn docker_config(folder: &Path, registry: &str, password: &str) -> Option<PathBu
     let auth = openssl::base64::encode_block(format!("{USER}:{password}").as_bytes());
     let config = json!({ "auths": { registry: { "auth": auth } } });
     let file = folder.join("config.json");
-    std::fs::write(&file, config.to_string()).expect("a temporary folder can be written");
+    fs::write(&file, config.to_string()).expect("a temporary folder can be written");
     Some(file)
 }
 
@@ -201,7 +204,7 @@ fn a_registry_with_tls_is_trusted_only_by_its_authority() {
     let reference = registry.reference("weather:1");
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let file = folder.path().join("authority.pem");
-    std::fs::write(&file, authority.pem()).expect("a temporary folder can be written");
+    fs::write(&file, authority.pem()).expect("a temporary folder can be written");
     let with = |authorities| {
         let transport = Transport::Tls;
         pull_with(&reference, Options { transport, authorities, ..Options::default() })
@@ -227,4 +230,50 @@ fn a_registry_that_is_down_is_said_at_once() {
     refuses(pull(&reference), &parts);
     refuses(pull("oci://no-such-host.invalid/weather:1"), &["no-such-host.invalid", "failed to"]);
     assert!(begun.elapsed() < Duration::from_secs(30));
+}
+
+/// `lockstep push` of a file in this folder, with this file of credentials in it.
+fn push(folder: &Path, args: &[&str]) -> cli::Ran {
+    let mut command = cli::command(["push"].iter().chain(args));
+    cli::finish(command.current_dir(folder).env("DOCKER_CONFIG", folder), b"")
+}
+
+#[test]
+fn what_is_pushed_is_pulled_with_its_signature() {
+    let registry = Registry::start();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let component = fs::read(build::guest("identity")).expect("the guest was built");
+    fs::write(folder.path().join("identity.wasm"), &component).expect("it can be written");
+    cli::run(folder.path(), ["key", "generate", "release.key"]).ok();
+    cli::run(folder.path(), ["sign", "identity.wasm", "--key", "release.key"]).ok();
+
+    let to = registry.reference("acme/identity:1");
+    let pinned = push(folder.path(), &["identity.wasm", &to]).ok();
+    let pulled = pulls(pinned.trim(), &component);
+    assert_eq!(pulled.warning, None);
+    let signature: Signature = pulled.annotations[ANNOTATION].parse().expect("it is a signature");
+    let key = PublicKey::read(&folder.path().join("release.key.pub")).expect("the key is there");
+    key.verify(&pulled.digest, &signature).expect("the signature is good");
+    assert_eq!(push(folder.path(), &["identity.wasm", &to]).ok(), pinned, "the same again");
+
+    push(folder.path(), &["identity.wasm", pinned.trim()]).fails(1, &["name a tag alone"]);
+    push(folder.path(), &["release.key.pub", &to])
+        .fails(1, &["release.key.pub", "not what a host"]);
+    push(folder.path(), &["identity.wasm", "ghcr.io/acme"]).fails(2, &["no OCI reference"]);
+}
+
+#[test]
+fn only_who_is_logged_in_can_push_where_a_password_is_wanted() {
+    let mut registry = Registry::start();
+    registry.restart(&Access::Password);
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let component = build::guest("identity");
+    let component = component.to_str().expect("the path is text");
+    let to = registry.reference("identity:1");
+    push(folder.path(), &[component, &to]).fails(1, &["wants a user and a password"]);
+    docker_config(folder.path(), registry.address(), PASSWORD);
+    let pinned = push(folder.path(), &[component, &to]).ok();
+    let docker_config = Some(folder.path().join("config.json"));
+    let options = Options { docker_config, ..Options::default() };
+    pull_with(pinned.trim(), options).expect("it was pushed");
 }

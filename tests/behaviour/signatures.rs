@@ -113,7 +113,7 @@ fn a_host_that_trusts_a_key_that_is_not_there_does_not_start() {
     let check = |trusted: &str| {
         let text = format!("[signatures]\ntrusted = [{trusted}]\n");
         fs::write(folder.path().join("lockstep.toml"), text).expect("it can be written");
-        cli::run(folder.path(), ["check", "--config", "lockstep.toml"])
+        cli::run(folder.path(), ["run", "--config", "lockstep.toml"])
     };
     let place = "lockstep.toml: signatures.trusted[0]";
     check("\"gone.pub\"").fails(2, &[place, "gone.pub", "lockstep key generate"]);

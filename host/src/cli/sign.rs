@@ -54,7 +54,7 @@ struct JsonSignature {
 
 pub(super) fn sign(args: &SignArgs) -> anyhow::Result<ExitCode> {
     let key = PrivateKey::read(&args.key)?;
-    let component = component_of(&args.component)?;
+    let component = folders::component(&args.component, "sign")?;
     let bytes = fs::read(&component).with_context(|| format!("failed to read {component:?}"))?;
     check(&component, &bytes)?;
     let digest = Digest::of(&bytes);
@@ -77,18 +77,6 @@ pub(super) fn sign(args: &SignArgs) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::Success)
-}
-
-/// The component that is meant: the file itself, or that of the handler in a folder.
-fn component_of(named: &Path) -> anyhow::Result<PathBuf> {
-    if !named.is_dir() {
-        return Ok(named.to_owned());
-    }
-    let found = folders::load(&[named.to_owned()], "sign")?;
-    let [handler] = &*found else {
-        return Err(CliError::Usage(format!("{named:?} is not one handler")).into());
-    };
-    Ok(handler.handler.component.clone())
 }
 
 /// Whatever a signature says, it should not be said of something else by mistake.

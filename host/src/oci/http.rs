@@ -70,24 +70,33 @@ fn certificates(more: Option<&Path>, tls: bool) -> anyhow::Result<Vec<Certificat
 
 /// What is behind a request that brought no answer, and what to do about it.
 pub(super) fn failure(error: ureq::Error) -> anyhow::Error {
-    let hint = match &error {
-        ureq::Error::Rustls(rustls::Error::InvalidCertificate(_)) => {
+    let hint = match (tls_error(&error), &error) {
+        (Some(rustls::Error::InvalidCertificate(_)), _) => {
             "; when its authority is your own, name the file of the authority's certificate"
         }
-        ureq::Error::Rustls(rustls::Error::InvalidMessage(_)) => {
+        (Some(rustls::Error::InvalidMessage(_)), _) => {
             "; does it speak plain http? That has to be asked for"
         }
-        ureq::Error::RequireHttpsOnly(_) => "; it sends us on without TLS, which is not followed",
-        ureq::Error::Protocol(_) => "; does it speak https?",
+        (_, ureq::Error::RequireHttpsOnly(_)) => "; it leads on without TLS, which is not followed",
+        (_, ureq::Error::Protocol(_)) => "; does it speak https?",
         _ => "",
     };
     match error {
         ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
             anyhow!("the server closed the connection")
         }
-        ureq::Error::Io(error) => anyhow!("{error}"),
+        ureq::Error::Io(error) => anyhow!("{error}{hint}"),
         ureq::Error::Timeout(what) => anyhow!("no answer in time ({what})"),
         error => anyhow!("{error}{hint}"),
+    }
+}
+
+/// The error of TLS behind a failure: one of the handshake comes as one of the socket.
+fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Pure: texts in, a descriptor or the reason out.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 
@@ -17,7 +19,7 @@ pub(super) const ACCEPTED: [&str; 4] = [
 
 /// The layers that are a component. The first one is that of the Wasm OCI artifact guidance,
 /// which `wkg oci push` writes; the others are what Spin and older tools write.
-const WASM_LAYERS: [&str; 3] = [
+pub(super) const WASM_LAYERS: [&str; 3] = [
     "application/wasm",
     "application/vnd.wasm.content.layer.v1+wasm",
     "application/vnd.module.wasm.content.layer.v1+wasm",
@@ -52,6 +54,8 @@ pub(super) struct Manifest {
     artifact_type: Option<String>,
     config: Option<Descriptor>,
     layers: Vec<Descriptor>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -155,6 +159,11 @@ impl Manifest {
                 more + 1
             ),
         }
+    }
+
+    /// What is kept with it.
+    pub(super) fn into_annotations(self) -> BTreeMap<String, String> {
+        self.annotations.unwrap_or_default()
     }
 
     /// What it seems to be, in words.

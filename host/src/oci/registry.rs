@@ -4,7 +4,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use serde::Deserialize;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, Response, StatusCode, Uri};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::challenge::{Challenge, TokenSource};
 use super::docker_config::{self, Login};
@@ -27,6 +27,20 @@ pub(super) struct Registry<'a> {
     authorization: Option<String>,
     /// What is known of the user; looked up when the registry asks for one.
     login: Option<Login>,
+}
+
+/// A request that can be made again, with another authorization.
+pub(super) type Call<'c> = &'c dyn Fn(&Agent, Option<&str>) -> Result<Response<Body>, ureq::Error>;
+
+/// The request with this authorization, if there is any.
+pub(super) fn with<B>(
+    request: RequestBuilder<B>,
+    authorization: Option<&str>,
+) -> RequestBuilder<B> {
+    match authorization {
+        Some(authorization) => request.header(AUTHORIZATION, authorization),
+        None => request,
+    }
 }
 
 #[derive(Deserialize)]
@@ -73,31 +87,39 @@ impl<'a> Registry<'a> {
         http::read_exactly(response, size).with_context(|| format!("failed to read {what}"))
     }
 
-    fn url(&self, path: &str) -> String {
+    /// The registry itself: `https://ghcr.io`.
+    pub(super) fn origin(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
-        format!("{scheme}://{}/v2/{}/{path}", self.reference.api(), self.reference.repository())
+        format!("{scheme}://{}", self.reference.api())
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}/v2/{}/{path}", self.origin(), self.reference.repository())
     }
 
     fn get(&mut self, url: &str, accept: &str, what: &str) -> anyhow::Result<Response<Body>> {
-        let mut response = self.ask(url, accept)?;
-        if response.status() == StatusCode::UNAUTHORIZED {
-            self.authorize(response.headers())?;
-            response = self.ask(url, accept)?;
-        }
-        if response.status() == StatusCode::OK {
-            Ok(response)
-        } else {
-            Err(self.refusal(response, what))
+        let response = self.exchange(&|agent, authorization| {
+            with(agent.get(url).header(ACCEPT, accept), authorization).call()
+        })?;
+        match response.status() {
+            StatusCode::OK => Ok(response),
+            _ => Err(self.refusal(response, what)),
         }
     }
 
-    fn ask(&self, url: &str, accept: &str) -> anyhow::Result<Response<Body>> {
-        let mut request = self.agent.get(url).header(ACCEPT, accept);
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
+    /// Makes a request, and makes it once more when the registry first asks who it is from.
+    pub(super) fn exchange(&mut self, call: Call<'_>) -> anyhow::Result<Response<Body>> {
+        let response = self.ask(call)?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
         }
+        self.authorize(response.headers())?;
+        self.ask(call)
+    }
+
+    fn ask(&self, call: Call<'_>) -> anyhow::Result<Response<Body>> {
         let registry = self.reference.registry();
-        let answer = request.call().map_err(http::failure);
+        let answer = call(&self.agent, self.authorization.as_deref()).map_err(http::failure);
         answer.with_context(|| format!("failed to reach the registry {registry:?}"))
     }
 
@@ -127,7 +149,7 @@ impl<'a> Registry<'a> {
         Ok(())
     }
 
-    /// Asks for a token to pull, as the user when there is one.
+    /// Asks for a token, as the user when there is one.
     fn token(&self, source: &TokenSource) -> anyhow::Result<String> {
         let realm = &source.realm;
         self.check_realm(realm)?;
@@ -137,10 +159,11 @@ impl<'a> Registry<'a> {
         if let Some(service) = &source.service {
             request = request.query("service", service);
         }
-        if let Some(Login::Password(password)) = &self.login {
-            request = request.header(AUTHORIZATION, password.basic());
-        }
-        let response = request.call().map_err(http::failure);
+        let basic = match &self.login {
+            Some(Login::Password(password)) => Some(password.basic()),
+            _ => None,
+        };
+        let response = with(request, basic.as_deref()).call().map_err(http::failure);
         let response = response.with_context(|| format!("failed to reach {realm:?}"))?;
         match response.status() {
             StatusCode::OK => {}
@@ -188,7 +211,8 @@ impl<'a> Registry<'a> {
         }
     }
 
-    fn refusal(&self, response: Response<Body>, what: &str) -> anyhow::Error {
+    /// What an answer means that is none.
+    pub(super) fn refusal(&self, response: Response<Body>, what: &str) -> anyhow::Error {
         let registry = self.reference.registry();
         let status = response.status();
         let wait = response.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok());
