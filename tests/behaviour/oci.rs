@@ -11,6 +11,7 @@ use lockstep_tests::oci_registry::{
     Access, INDEX, MANIFEST, PASSWORD, Registry, USER, WASM_CONFIG, WASM_LAYER, digest,
 };
 use lockstep_tests::{build, cli};
+use lockstep_tests::oci_tokens::Tokens;
 use serde_json::{Value, json};
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0 a component";
@@ -276,4 +277,26 @@ fn only_who_is_logged_in_can_push_where_a_password_is_wanted() {
     let docker_config = Some(folder.path().join("config.json"));
     let options = Options { docker_config, ..Options::default() };
     pull_with(pinned.trim(), options).expect("it was pushed");
+}
+
+#[test]
+fn a_registry_that_wants_tokens_is_given_one_for_what_is_done() {
+    let tokens = Tokens::start();
+    let mut registry = Registry::start();
+    registry.restart(&Access::Tokens(&tokens));
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let component = build::guest("identity");
+    let component = component.to_str().expect("the path is text");
+    let to = registry.reference("acme/identity:1");
+    push(folder.path(), &[component, &to]).fails(1, &["failed to get a token", "docker login"]);
+    refuses(pull(&to), &["failed to get a token", "nobody is logged in"]);
+    assert_eq!(tokens.scopes(), [""; 0]);
+
+    let docker_config = docker_config(folder.path(), registry.address(), PASSWORD);
+    let pinned = push(folder.path(), &[component, &to]).ok();
+    let options = Options { docker_config, ..Options::default() };
+    pull_with(pinned.trim(), options).expect("it was pushed");
+    let scopes = tokens.scopes();
+    assert!(scopes.iter().any(|scope| scope.contains("push")), "{scopes:?}");
+    assert_eq!(scopes.last().map(String::as_str), Some("repository:acme/identity:pull"));
 }

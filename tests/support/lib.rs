@@ -19,6 +19,7 @@ pub mod kafka;
 pub mod ledger;
 pub mod log;
 pub mod oci_registry;
+pub mod oci_tokens;
 pub mod paths;
 pub mod process;
 pub mod produce_request;

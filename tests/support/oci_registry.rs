@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::certificates::Identity;
+use crate::oci_tokens::{self, Tokens};
 use crate::process::Process;
 use crate::{guardian, paths};
 
@@ -49,6 +50,8 @@ pub enum Access<'a> {
     Open,
     /// [`USER`] alone, without TLS.
     Password,
+    /// Who has a token from this server, without TLS.
+    Tokens(&'a Tokens),
     /// Everybody, with TLS and this certificate.
     Tls(&'a Identity),
 }
@@ -114,6 +117,15 @@ impl Registry {
             Access::Password => {
                 let file = write(folder, "htpasswd", &format!("{USER}:{PASSWORD_HASH}\n"));
                 config["auth"] = json!({ "htpasswd": { "realm": "test", "path": file } });
+            }
+            Access::Tokens(tokens) => {
+                let bundle = write(folder, "tokens.pem", &tokens.authority());
+                config["auth"] = json!({ "token": {
+                    "realm": tokens.realm(),
+                    "service": oci_tokens::SERVICE,
+                    "issuer": oci_tokens::ISSUER,
+                    "rootcertbundle": bundle,
+                } });
             }
             Access::Tls(identity) => {
                 let certificate = write(folder, "certificate.pem", &identity.certificate);
