@@ -10,8 +10,8 @@ use lockstep_tests::certificates::Authority;
 use lockstep_tests::oci_registry::{
     Access, INDEX, MANIFEST, PASSWORD, Registry, USER, WASM_CONFIG, WASM_LAYER, digest,
 };
-use lockstep_tests::{build, cli};
 use lockstep_tests::oci_tokens::Tokens;
+use lockstep_tests::{build, cli};
 use serde_json::{Value, json};
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0 a component";
