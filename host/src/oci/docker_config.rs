@@ -71,7 +71,7 @@ struct Entry {
 /// `config.json` in `$DOCKER_CONFIG`, or in `~/.docker`.
 pub(super) fn default_file() -> PathBuf {
     let set = std::env::var_os("DOCKER_CONFIG").filter(|folder| !folder.is_empty());
-    let home = || dirs::home_dir().unwrap_or_default().join(".docker");
+    let home = || std::env::home_dir().unwrap_or_default().join(".docker");
     set.map_or_else(home, PathBuf::from).join(FILE)
 }
 
