@@ -1,6 +1,7 @@
 //! The admin listener: what operators ask a running host.
 //!
-//! Reads only. Knows nothing of workers beyond what [`HandlerStatuses`] tells.
+//! Reads only, by callers with the scope for it. Knows nothing of workers beyond what
+//! [`HandlerStatuses`] tells.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 
-use crate::health::{self, Readiness};
+use crate::auth::{self, Scope};
 use crate::status::HandlerStatus;
 
 /// Knows what the handlers of this host are doing.
@@ -17,12 +18,10 @@ pub trait HandlerStatuses: Send + Sync {
     fn handlers(&self) -> Vec<HandlerStatus>;
 }
 
-/// `GET /v1/handlers`, `/livez` and `/readyz`.
-pub fn router(handlers: Arc<dyn HandlerStatuses>, readiness: Arc<dyn Readiness>) -> Router {
-    Router::new()
-        .route("/v1/handlers", get(list))
-        .with_state(handlers)
-        .merge(health::router(readiness))
+/// `GET /v1/handlers`, to be put behind a [`auth::Gate`].
+pub fn router(handlers: Arc<dyn HandlerStatuses>) -> Router {
+    let list = get(list).route_layer(auth::require(Scope::HandlersRead));
+    Router::new().route("/v1/handlers", list).with_state(handlers)
 }
 
 async fn list(State(handlers): State<Arc<dyn HandlerStatuses>>) -> Json<Vec<HandlerStatus>> {

@@ -61,24 +61,14 @@ impl Board {
 
     /// Whether every worker of the handler has its session open and runs this revision.
     pub fn runs(&self, name: &str, revision: u64) -> bool {
-        lock(&self.0).get(name).is_some_and(|entry| {
-            entry.revision == revision
-                && entry.workers.iter().map(StatusCell::status).all(|worker| {
-                    worker.revision == revision && worker.state == WorkerState::Running
-                })
-        })
+        let board = lock(&self.0);
+        let found = board.get(name).filter(|entry| entry.revision == revision);
+        found.is_some_and(|entry| status(name, entry).runs())
     }
 
     /// What all workers said last, by handler name.
     pub fn handlers(&self) -> Vec<HandlerStatus> {
-        lock(&self.0)
-            .iter()
-            .map(|(name, entry)| HandlerStatus {
-                name: name.clone(),
-                revision: entry.revision,
-                workers: entry.workers.iter().map(StatusCell::status).collect(),
-            })
-            .collect()
+        lock(&self.0).iter().map(|(name, entry)| status(name, entry)).collect()
     }
 }
 
@@ -158,6 +148,14 @@ impl StatusCell {
         let mut cell = lock(&self.0);
         cell.status.state = state;
         cell.beat = Instant::now();
+    }
+}
+
+fn status(name: &str, entry: &Entry) -> HandlerStatus {
+    HandlerStatus {
+        name: name.to_owned(),
+        revision: entry.revision,
+        workers: entry.workers.iter().map(StatusCell::status).collect(),
     }
 }
 

@@ -10,11 +10,14 @@ mod building;
 mod check;
 mod completions;
 mod consume;
+mod deploy;
 mod dev;
 mod exit;
 mod folders;
 mod group;
+mod handler;
 mod invitation;
+mod key;
 mod logging;
 mod lookup;
 mod new;
@@ -22,16 +25,22 @@ mod pipeline;
 mod problem;
 mod produce;
 mod progress;
+mod push;
+mod registry;
+mod registry_options;
 mod render;
+mod rollout;
 mod run;
 mod sandbox;
 mod selection;
 mod shell;
+mod sign;
 mod sources;
 mod stdout;
 mod table;
 mod terminal;
 mod test;
+mod token;
 mod topic;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -74,7 +83,7 @@ Exit codes:
   0    success
   1    failure at run time
   2    wrong usage or bad configuration
-  3    a topic or group that was named does not exist
+  3    a topic, group or token that was named does not exist
   4    the log cannot be reached
   130  ended at once by a second Ctrl-C";
 
@@ -86,12 +95,21 @@ enum Command {
     Check(check::CheckArgs),
     Dev(dev::DevArgs),
     Test(test::TestArgs),
+    Deploy(Box<deploy::DeployArgs>),
+    #[command(subcommand)]
+    Handler(handler::HandlerCommand),
     #[command(subcommand)]
     Topic(topic::TopicCommand),
     Produce(produce::ProduceArgs),
     Consume(consume::ConsumeArgs),
     #[command(subcommand)]
     Group(group::GroupCommand),
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    Sign(sign::SignArgs),
+    Push(push::PushArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -120,10 +138,16 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<ExitCode> {
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Dev(args)) => dev::dev(&args),
         Some(Command::Test(args)) => test::test(&args),
+        Some(Command::Deploy(args)) => deploy::deploy(&args),
+        Some(Command::Handler(command)) => handler::run(&command),
         Some(Command::Topic(command)) => topic::run(&command),
         Some(Command::Produce(args)) => produce::produce(args),
         Some(Command::Consume(args)) => consume::consume(&args),
         Some(Command::Group(command)) => group::run(&command),
+        Some(Command::Token(command)) => token::run(&command),
+        Some(Command::Key(command)) => key::run(&command),
+        Some(Command::Sign(args)) => sign::sign(&args),
+        Some(Command::Push(args)) => push::push(&args),
         Some(Command::Completions(args)) => completions::completions(&args, Cli::command()),
     }
 }

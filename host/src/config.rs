@@ -21,6 +21,8 @@ mod node;
 mod owned;
 pub(crate) mod scalars;
 mod secret;
+mod security;
+mod signatures;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -35,7 +37,11 @@ pub use check::{COMMIT_RESERVE, cross_check};
 pub use error::ConfigError;
 pub use kafka::{KafkaConfig, Properties, Role};
 
+use crate::signature::KeyRing;
 use crate::topic::TopicSpec;
+
+/// The fleet of whoever has only one.
+pub const DEFAULT_CLUSTER_ID: &str = "lockstep";
 
 /// The manifest's name within a handler's folder.
 pub const MANIFEST: &str = "handler.toml";
@@ -54,14 +60,21 @@ pub struct HostConfig {
     pub data_dir: PathBuf,
     /// How long a stop may take before the rest is given up.
     pub shutdown_deadline: Duration,
+    /// Whether it runs what is deployed to its fleet, beside its own handlers.
+    pub deployments: bool,
     /// The listeners.
     pub http: HttpConfig,
+    /// Who may use them.
+    pub auth: AuthConfig,
     /// How to reach Kafka; `None` is the embedded log.
     pub kafka: Option<KafkaConfig>,
     /// Topics to create when they are missing, and which of them take events over HTTP.
     pub topics: Vec<HostTopic>,
     /// The manifest files of the handlers.
     pub handlers: Vec<PathBuf>,
+    /// The keys one of which must have signed a component that is deployed; without them anything
+    /// may run.
+    pub trusted_keys: Option<KeyRing>,
 }
 
 /// A topic that the host declares.
@@ -86,6 +99,34 @@ pub struct HttpConfig {
     pub read_timeout: Duration,
     /// Events accepted but not yet confirmed by the log; more are refused for the moment.
     pub queue: usize,
+    /// TLS where events are taken; `None` is plain HTTP.
+    pub ingest_tls: Option<TlsConfig>,
+    /// TLS where the state of the host is told.
+    pub admin_tls: Option<TlsConfig>,
+}
+
+/// The certificates of a listener. The files are read when the host starts, and when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// The table that says so: `http.tls`, or the listener's own.
+    pub table: &'static str,
+    /// The certificate and its chain, in PEM.
+    pub cert: PathBuf,
+    /// The private key of the certificate, in PEM.
+    pub key: PathBuf,
+    /// The authorities one of which must have signed the certificate of every client; without
+    /// them clients need none.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Who may use the listeners.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// The file of the tokens that are taken; every request needs one when it is named.
+    pub tokens: Option<PathBuf>,
+    /// Whether a listener that other machines reach may do without tokens and client
+    /// certificates.
+    pub anonymous: bool,
 }
 
 impl HostConfig {

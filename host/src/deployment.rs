@@ -1,6 +1,19 @@
-//! Handlers as they are deployed: a manifest and the component that it names.
+//! Handlers as they are deployed: manifests, and the registry of a fleet, which lives in the log.
+//!
+//! [`record`] is what stands in the control topics, [`registry`] what it amounts to, [`operation`]
+//! what can be done to it, [`store`] reads and writes it, and [`hosts`] is what the hosts say of
+//! themselves.
 
+pub mod control;
+pub mod fence;
+pub mod hosts;
 pub mod manifest;
+pub mod operation;
+pub mod record;
+pub mod registry;
+pub mod store;
+#[cfg(test)]
+mod store_tests;
 #[cfg(test)]
 mod tests;
 

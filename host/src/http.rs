@@ -1,4 +1,4 @@
-//! Serves HTTP/1.1 and HTTP/2 (prior knowledge) on one listener.
+//! Serves HTTP/1.1 and HTTP/2 on one listener, over TLS (ALPN) or without (prior knowledge).
 //!
 //! Promises that no client can exhaust the process: connections are bounded, a request has to
 //! arrive in time, an idle connection is closed. A stop ends accepting at once, lets requests
@@ -34,6 +34,7 @@ pub use self::body::SlowBody;
 use self::connection::Server;
 use crate::panics;
 use crate::problem::{self, Kind, Problem};
+use crate::tls::Tls;
 
 /// How long to wait after an accept failed, most likely because descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -66,11 +67,12 @@ impl Default for ServeLimits {
 /// Serves until `shutdown` turns true or its sender is gone, then drains and returns.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     limits: ServeLimits,
     shutdown: watch::Receiver<bool>,
 ) {
-    let server = Arc::new(Server::new(dress(router), limits));
+    let server = Arc::new(Server::new(dress(router), limits, tls));
     let slots = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     let stopped = stopped(shutdown.clone());
@@ -153,13 +155,14 @@ fn dress(router: Router) -> Router {
         .layer(trace)
 }
 
-/// Names the path alone: the query holds the key.
+/// Names the path alone: the query holds the key. The token is its id, once it is known.
 fn span(request: &Request<Body>) -> Span {
     tracing::debug_span!(
         "http",
         method = %request.method(),
         path = request.uri().path(),
         version = ?request.version(),
+        token = tracing::field::Empty,
     )
 }
 

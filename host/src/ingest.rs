@@ -27,6 +27,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use self::body::{Memory, Share};
+use crate::auth::{Caller, Scope};
 use crate::event::{Event, Position};
 use crate::log::{AppendError, Log};
 use crate::problem::{Kind, Problem};
@@ -76,7 +77,7 @@ struct Accepted {
     offset: i64,
 }
 
-/// `POST /v1/topics/{topic}/events`.
+/// `POST /v1/topics/{topic}/events`, to be put behind a [`crate::auth::Gate`].
 pub fn router(state: IngestState) -> Router {
     router_with(state, CONFIRM_TIMEOUT, MEMORY)
 }
@@ -95,10 +96,13 @@ fn router_with(state: IngestState, confirm_timeout: Duration, memory: usize) -> 
 
 async fn accept(
     State(ingest): State<Arc<Ingest>>,
+    caller: Caller,
     topic: Result<Path<String>, PathRejection>,
     request: Request<Body>,
 ) -> Result<Json<Accepted>, Problem> {
     let Path(topic) = topic.map_err(|e| Problem::new(Kind::BadRequest, e.body_text()))?;
+    // Asked first: who may not write to a topic is not told whether there is one.
+    caller.may(&Scope::Ingest(topic.as_str().into()))?;
     let topic = ingest.topic(&topic)?;
     let (parts, body) = request.into_parts();
     check_encoding(&parts)?;

@@ -4,6 +4,7 @@
 //! The README of the project explains the parts and the invariants between them.
 
 pub mod admin;
+pub mod auth;
 pub mod board;
 pub mod cli;
 pub mod config;
@@ -15,20 +16,25 @@ pub mod health;
 pub mod http;
 pub mod ingest;
 pub mod log;
+pub mod oci;
 pub mod panics;
+mod private_file;
 pub mod problem;
 pub mod property;
+pub mod reload;
 pub mod retry;
 pub mod revision;
 pub mod runner;
 pub mod scaffold;
 pub mod server;
 pub mod signals;
+pub mod signature;
 pub mod status;
 pub mod stop;
 pub mod supervisor;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod toolchain;
 pub mod topic;
 pub mod wasm;

@@ -11,6 +11,7 @@ pub mod embedded;
 pub mod kafka;
 mod receipt;
 pub mod topics;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use batch::{Batch, Decision, Outcome, Produced};
 pub use receipt::{AppendError, Completer, Receipt};
+pub use writer::{WriteError, Writer};
 
 use crate::event::{Consumed, Event, Position, TopicPartition};
 use crate::topic::TopicSpec;
@@ -37,6 +39,9 @@ pub trait Log: Send + Sync {
 
     /// Reads a topic outside any group, committed events only.
     fn reader(&self, topic: &str, start: ReadFrom) -> anyhow::Result<Box<dyn Reader>>;
+
+    /// Opens the exclusive writer of this name: whoever opened it before can write nothing more.
+    fn writer(&self, name: &str) -> anyhow::Result<Box<dyn Writer>>;
 
     /// Administers topics and groups.
     fn admin(&self) -> &dyn Admin;
@@ -158,6 +163,34 @@ pub trait Admin: Send + Sync {
 
     /// The committed offsets of one group; empty when it has none.
     fn group(&self, name: &str) -> anyhow::Result<Vec<GroupOffset>>;
+
+    /// Who is in a group now, each member in words that help to find and stop it.
+    fn member_names(&self, group: &str) -> anyhow::Result<Vec<String>>;
+
+    /// How many members a group has now: whoever has any, has sessions open.
+    fn members(&self, group: &str) -> anyhow::Result<usize> {
+        self.member_names(group).map(|names| names.len())
+    }
+
+    /// Sets where a group goes on, each offset clamped to what its partition holds. Fails, and
+    /// changes nothing, while the group has members, and when a partition does not exist.
+    fn set_offsets(
+        &self,
+        group: &str,
+        offsets: &BTreeMap<TopicPartition, i64>,
+    ) -> anyhow::Result<()>;
+
+    /// The offset at which reading would begin, for each partition of a topic, which exists.
+    fn offsets(&self, topic: &str, at: ReadFrom) -> anyhow::Result<BTreeMap<i32, i64>>;
+}
+
+/// The refusal of [`Admin::set_offsets`], the same on every log.
+fn has_members(group: &str, names: &[String]) -> anyhow::Error {
+    let who = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+    anyhow::anyhow!(
+        "group {group:?} has members{who}, which would go on from where they are; stop the hosts \
+         that run its handler, then try again"
+    )
 }
 
 /// A line of a topic list.

@@ -22,6 +22,10 @@ pub enum Kind {
     BadRequest,
     /// A header of the request makes no sense.
     BadHeader,
+    /// Nobody knows who is asking: there is no token, or none that is good.
+    Unauthorized,
+    /// Whoever is asking may not do this.
+    Forbidden,
     /// The topic is not open to ingest, or the log has none of that name.
     UnknownTopic,
     /// There is nothing at this path.
@@ -52,6 +56,8 @@ impl Kind {
         match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
             Self::BadHeader => (StatusCode::BAD_REQUEST, "bad-header", "Bad header"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
             Self::UnknownTopic => (StatusCode::NOT_FOUND, "unknown-topic", "Unknown topic"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => {

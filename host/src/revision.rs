@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use tracing::info;
 
 use crate::deployment;
+use crate::deployment::fence::Fences;
 use crate::handler::Handler;
 use crate::wasm::{Program, Runtime};
 
@@ -20,6 +21,8 @@ pub struct Revision {
     pub handler: Arc<Handler>,
     /// The component, made for this manifest.
     pub program: Arc<Program>,
+    /// What is written down about the partitions that it takes over, when it is deployed.
+    pub fences: Option<Arc<Fences>>,
 }
 
 impl Revision {
@@ -41,7 +44,7 @@ impl Revision {
             handler = %handler.name, world = program.world().as_str(), bytes = component.len(),
             took = ?begun.elapsed(), "component loaded"
         );
-        Ok(Self { handler, program: Arc::new(program) })
+        Ok(Self { handler, program: Arc::new(program), fences: None })
     }
 }
 

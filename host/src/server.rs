@@ -1,9 +1,12 @@
 //! Wires a host together: log, sandbox, workers, HTTP. Starts it, says when it is ready, lets
 //! others change what it runs, and ends it within its deadline.
 
+mod access;
 mod control;
+mod follower;
 mod prepare;
 mod readiness;
+mod reporter;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -18,6 +21,8 @@ use tracing::{info, warn};
 
 use crate::board::Board;
 use crate::config::HostConfig;
+use crate::deployment::{self, store::Store};
+use crate::digest::Digest;
 use crate::handler::Handler;
 use crate::http::{ServeLimits, serve};
 use crate::ingest::{IngestState, OpenTopics};
@@ -25,13 +30,19 @@ use crate::log::Log;
 use crate::log::embedded::EmbeddedLog;
 use crate::log::kafka::{Identity, KafkaLog};
 use crate::revision::Revision;
+use crate::signature::Signature;
 use crate::stop::Stop;
 use crate::supervisor::{Command, Supervisor};
+use crate::tls::Tls;
 use crate::wasm::Runtime;
-use crate::{admin, health, ingest};
+use crate::{admin, health, ingest, reload};
+use access::Access;
+pub use access::check_access;
 pub use control::Control;
 use control::{KnownTopics, Request};
+use follower::{Follower, Pursuits};
 use readiness::HostReadiness;
+use reporter::Reporter;
 
 /// Threads that serve HTTP; handlers run on threads of their own.
 const HTTP_THREADS: usize = 2;
@@ -68,6 +79,7 @@ pub fn run(
     stop: Stop,
     on_ready: OnReady,
 ) -> anyhow::Result<()> {
+    let (access, files) = Access::of(&config)?;
     let http = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(HTTP_THREADS)
         .thread_name("http")
@@ -77,8 +89,11 @@ pub fn run(
     let listeners = http.block_on(bind(&config))?;
     let log = open_log(&config)?;
     let open = config.topics.iter().filter(|topic| topic.ingest);
+    check_signatures(&config, &handlers)?;
     let revisions = load(&sandbox, handlers)?;
+    reload::watch(files, &stop)?;
     let host = Host {
+        access,
         sandbox,
         log,
         board: Board::default(),
@@ -122,6 +137,21 @@ async fn bind(config: &HostConfig) -> anyhow::Result<Listeners> {
     })
 }
 
+/// Where only signed components may run, those of the configuration have a signature beside them.
+fn check_signatures(config: &HostConfig, handlers: &[Handler]) -> anyhow::Result<()> {
+    let Some(trusted) = &config.trusted_keys else { return Ok(()) };
+    for handler in handlers {
+        let file = Signature::file_of(&handler.component);
+        let check = || {
+            let signature = file.is_file().then(|| Signature::read(&file)).transpose()?;
+            let digest = Digest::of(&deployment::read_component(handler)?);
+            anyhow::Ok(trusted.check(&digest, signature.as_ref())?)
+        };
+        check().with_context(|| format!("handler {:?} may not run here", handler.name))?;
+    }
+    Ok(())
+}
+
 /// Makes every component ready before anything starts.
 fn load(sandbox: &Runtime, handlers: Vec<Handler>) -> anyhow::Result<Vec<Arc<Revision>>> {
     handlers.into_iter().map(|handler| Revision::load(sandbox, handler).map(Arc::new)).collect()
@@ -129,6 +159,7 @@ fn load(sandbox: &Runtime, handlers: Vec<Handler>) -> anyhow::Result<Vec<Arc<Rev
 
 struct Host {
     config: HostConfig,
+    access: Access,
     log: Arc<dyn Log>,
     sandbox: Arc<Runtime>,
     board: Board,
@@ -157,6 +188,7 @@ impl Host {
         info!(ingest = %ready.ingest, admin = %ready.admin, log = %self.log.describe(), "listening");
         let (shutdown, servers) = self.serve(http, listeners);
         let monitor = self.readiness.monitor(&self.log, &self.stop)?;
+        let followers = self.follow(&ready)?;
         let managing = self.manage(ready, on_ready, requests)?;
         while !self.stop.sleep(GLANCE) {
             if managing.is_finished() && !self.readiness.is_started() {
@@ -174,10 +206,39 @@ impl Host {
         for server in servers {
             drop(http.block_on(server));
         }
-        let closed = close(self, monitor, deadline);
+        let threads = followers.into_iter().chain([monitor]).collect();
+        let closed = close(self, threads, deadline);
         stopped.and(closed)?;
         info!("stopped");
         Ok(())
+    }
+
+    /// Follows what is deployed, and tells how that goes.
+    fn follow(&self, ready: &Ready) -> anyhow::Result<Vec<thread::JoinHandle<()>>> {
+        if !self.config.deployments {
+            return Ok(Vec::new());
+        }
+        let store = Store::new(Arc::clone(&self.log), &self.config.cluster_id);
+        let (pursuits, control) = (Pursuits::default(), ready.control.clone());
+        let reporter = Reporter {
+            log: Arc::clone(&self.log),
+            topics: store.topics().clone(),
+            host_id: self.config.host_id.clone(),
+            control: control.clone(),
+            pursuits: pursuits.clone(),
+            stop: self.stop.clone(),
+        };
+        let own = ready.revisions.iter().map(|revision| Handler::clone(&revision.handler));
+        let follower = Follower {
+            store,
+            control,
+            config: self.config.clone(),
+            own: own.collect(),
+            readiness: self.readiness.clone(),
+            pursuits,
+            stop: self.stop.clone(),
+        };
+        Ok(vec![reporter.start()?, follower.start()?])
     }
 
     /// Starts the workers, and performs commands from then on, on a thread of its own. It may
@@ -243,10 +304,16 @@ impl Host {
             queue: self.config.http.queue,
         };
         let readiness = Arc::new(self.readiness.clone().with_board(self.board.clone()));
-        let ingest = ingest::router(state).merge(health::router(Arc::clone(&readiness) as _));
-        let admin = admin::router(Arc::new(self.board.clone()), readiness);
-        let ingest = http.spawn(serve(listeners.ingest, ingest, limits, stopping.clone()));
-        let admin = http.spawn(serve(listeners.admin, admin, limits, stopping));
+        // Whether the host is well may be asked by everybody.
+        let health = health::router(readiness);
+        let Access { gate, ingest_tls, admin_tls, .. } = &self.access;
+        let ingest = gate.guard(ingest::router(state)).merge(health.clone());
+        let admin = gate.guard(admin::router(Arc::new(self.board.clone()))).merge(health);
+        let serve = |tcp, tls: &Option<Tls>, router| {
+            http.spawn(serve(tcp, tls.clone(), router, limits, stopping.clone()))
+        };
+        let ingest = serve(listeners.ingest, ingest_tls, ingest);
+        let admin = serve(listeners.admin, admin_tls, admin);
         (shutdown, [ingest, admin])
     }
 
@@ -293,15 +360,16 @@ impl admin::HandlerStatuses for Board {
 /// Closes the log, which may wait for brokers, within the deadline.
 fn close(
     host: Arc<Host>,
-    monitor: thread::JoinHandle<()>,
+    threads: Vec<thread::JoinHandle<()>>,
     deadline: Instant,
 ) -> anyhow::Result<()> {
     let closing = thread::Builder::new()
         .name("close".to_owned())
         .spawn(move || drop(host))
         .context("failed to start a thread to close the log")?;
-    // The monitor asks the log with a timeout of its own; it writes nothing.
-    while !(closing.is_finished() && monitor.is_finished()) {
+    // They ask the log with timeouts of their own; what they write nobody waits for.
+    let threads: Vec<_> = threads.into_iter().chain([closing]).collect();
+    while !threads.iter().all(thread::JoinHandle::is_finished) {
         if Instant::now() > deadline {
             warn!("the log did not close in time; nothing acknowledged is lost");
             break;

@@ -18,6 +18,15 @@ pub struct HandlerStatus {
     pub workers: Vec<WorkerStatus>,
 }
 
+impl HandlerStatus {
+    /// Whether every worker has its session open and runs the active revision.
+    pub fn runs(&self) -> bool {
+        self.workers
+            .iter()
+            .all(|worker| worker.revision == self.revision && worker.state == WorkerState::Running)
+    }
+}
+
 /// One worker of a handler.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WorkerStatus {

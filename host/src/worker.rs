@@ -4,6 +4,7 @@
 //! its partition. The worker knows neither which log it works on nor how the sandbox is built.
 
 mod failures;
+mod takeover;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use tracing::{debug, debug_span, warn};
 
 use crate::board::StatusCell;
+use crate::deployment::fence::Fences;
 use crate::event::Consumed;
 use crate::handler::{Failure, FailureKind, Handler};
 use crate::log::{Batch, Commit, Log, Outcome, Session, Subscription};
@@ -20,6 +22,7 @@ use crate::revision::Revision;
 use crate::stop::Stop;
 use crate::wasm::Instance;
 use failures::{Failures, Verdict};
+use takeover::Takeovers;
 
 /// How long a poll waits when there is nothing: also how late a worker notices a stop.
 const MAX_WAIT: Duration = Duration::from_millis(100);
@@ -46,12 +49,13 @@ impl Worker {
         let mut active = self.active.clone();
         let revision = Arc::clone(&active.borrow_and_update());
         let instance = instantiate(&revision)?;
-        let session = log.session(&subscription(&revision.handler, self.slot))?;
+        let session = log.session(&subscription(&revision, self.slot))?;
         self.status.running(revision.handler.revision);
         let mut running = Running {
             worker: self,
             active,
             failures: Failures::new(Arc::clone(&revision.handler)),
+            takeovers: Takeovers::new(revision.fences.clone()),
             handler: Arc::clone(&revision.handler),
             instance,
             abandoned: 0,
@@ -60,13 +64,16 @@ impl Worker {
     }
 }
 
-/// What a worker of this handler subscribes to.
-pub fn subscription(handler: &Handler, slot: u32) -> Subscription {
+/// What a worker of this revision subscribes to.
+pub fn subscription(revision: &Revision, slot: u32) -> Subscription {
+    let handler = &revision.handler;
+    let outputs = handler.to.iter().chain([&handler.dead_letter_topic]);
+    let outputs = outputs.chain(revision.fences.as_deref().map(Fences::topic));
     Subscription {
         handler: handler.name.clone(),
         group: handler.group.clone(),
         topics: handler.from.clone(),
-        outputs: handler.to.iter().chain([&handler.dead_letter_topic]).cloned().collect(),
+        outputs: outputs.cloned().collect(),
         slot,
         start: handler.start,
         bounds: handler.batch,
@@ -85,6 +92,7 @@ struct Running<'a> {
     handler: Arc<Handler>,
     instance: Instance,
     failures: Failures,
+    takeovers: Takeovers,
     /// Transactions abandoned one after the other.
     abandoned: u32,
 }
@@ -103,6 +111,7 @@ impl Running<'_> {
             let batch = session.poll(MAX_WAIT)?;
             for partition in batch.lost() {
                 self.failures.forget(partition);
+                self.takeovers.forget(partition);
                 self.worker.status.lost(partition);
             }
             self.adopt_active_revision(session)?;
@@ -135,6 +144,7 @@ impl Running<'_> {
         self.instance = instantiate(&revision)?;
         self.handler = Arc::clone(&revision.handler);
         self.failures = Failures::new(Arc::clone(&revision.handler));
+        self.takeovers = Takeovers::new(revision.fences.clone());
         session.release()?;
         self.worker.status.adopted(revision.handler.revision);
         debug!(handler = %revision.handler.name, slot = self.worker.slot,
@@ -148,13 +158,14 @@ impl Running<'_> {
         let begun = Instant::now();
         let mut outcome = Outcome::new(batch);
         while let Some(input) = outcome.current() {
-            let verdict = match self.handle(input) {
-                Ok(verdict) => verdict,
+            let handled = self.handle(input).and_then(|verdict| match verdict {
+                Verdict::Done(events) => Ok(Ok((events, self.takeovers.record(input)?))),
+                Verdict::Hold(due) => Ok(Err(due)),
+            });
+            match handled {
+                Ok(Ok((events, record))) => outcome.complete(events.into_iter().chain(record)),
+                Ok(Err(due)) => outcome.hold(due),
                 Err(error) => return (outcome, Some(error)),
-            };
-            match verdict {
-                Verdict::Done(events) => outcome.complete(events),
-                Verdict::Hold(due) => outcome.hold(due),
             }
             if begun.elapsed() >= self.handler.interval || self.worker.stop.requested() {
                 break;
@@ -187,6 +198,7 @@ impl Running<'_> {
 
     /// Draws the consequences of a commit of so many events.
     fn settle(&mut self, commit: Commit, completed: u64) {
+        self.takeovers.settle(commit == Commit::Committed);
         match commit {
             Commit::Committed => {
                 self.abandoned = 0;

@@ -20,12 +20,25 @@ pub fn lockstep() -> &'static Path {
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }
+        forget_this_package(&mut cargo);
         let program = artifacts(cargo).find_map(|artifact| {
             (artifact["target"]["name"] == "lockstep")
                 .then(|| artifact["executable"].as_str().map(PathBuf::from))?
         });
         program.expect("cargo names the program that it built")
     })
+}
+
+/// Cargo tells a test program of its package in variables. A build script that looks at those,
+/// as ring's does, would see others than when cargo is run by hand, and all that depends on it
+/// would be built again each time.
+fn forget_this_package(cargo: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
 }
 
 /// The component of a guest in `tests/guests`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use ureq::Agent;
+use ureq::http::HeaderMap;
 
 /// What came back.
 #[derive(Debug)]
@@ -17,9 +18,24 @@ pub struct Answer {
     pub content_type: String,
     /// The header `retry-after`, when there is one.
     pub retry_after: Option<String>,
+    /// The header `www-authenticate`, when there is one.
+    pub authenticate: Option<String>,
 }
 
 impl Answer {
+    pub(crate) fn new(status: u16, headers: &HeaderMap, body: String) -> Self {
+        let header = |name: &str| {
+            headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        Self {
+            status,
+            body,
+            content_type: header("content-type").unwrap_or_default(),
+            retry_after: header("retry-after"),
+            authenticate: header("www-authenticate"),
+        }
+    }
+
     /// The body as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
@@ -43,6 +59,17 @@ impl Answer {
 /// `GET`; the error is that of the connection.
 pub fn try_get(url: &str) -> Result<Answer, ureq::Error> {
     agent().get(url).call().and_then(answer)
+}
+
+/// `GET` with headers.
+#[track_caller]
+pub fn get_with(url: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = agent().get(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.call().and_then(answer);
+    answer.unwrap_or_else(|error| panic!("failed to get {url}: {error}"))
 }
 
 /// `GET`.
@@ -82,13 +109,6 @@ fn agent() -> &'static Agent {
 
 fn answer(response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {
     let (parts, mut body) = response.into_parts();
-    let header = |name: &str| {
-        parts.headers.get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
-    };
-    Ok(Answer {
-        status: parts.status.as_u16(),
-        body: body.read_to_string()?,
-        content_type: header("content-type").unwrap_or_default(),
-        retry_after: header("retry-after"),
-    })
+    let body = body.read_to_string()?;
+    Ok(Answer::new(parts.status.as_u16(), &parts.headers, body))
 }

@@ -40,7 +40,7 @@ pub(super) fn own_topic_name(text: &str) -> Result<String, String> {
     topic_name(text)
 }
 
-/// `earliest`, `latest`, an offset, or `@` and a point in time.
+/// `earliest`, `latest`, an offset, or a point in time after `@` or `timestamp:`.
 pub(super) fn read_from(text: &str) -> Result<ReadFrom, String> {
     match text {
         "earliest" => return Ok(ReadFrom::Earliest),
@@ -48,7 +48,7 @@ pub(super) fn read_from(text: &str) -> Result<ReadFrom, String> {
         _ => {}
     }
     let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok());
-    if let Some(time) = text.strip_prefix('@') {
+    if let Some(time) = text.strip_prefix('@').or_else(|| text.strip_prefix("timestamp:")) {
         return match number(time).flatten() {
             Some(ms) => Ok(ReadFrom::Timestamp(ms)),
             None => timestamp_ms(time).map(ReadFrom::Timestamp).ok_or_else(|| {
@@ -110,6 +110,8 @@ mod tests {
             ("42", ReadFrom::Offset(42)),
             ("@1769860800000", ReadFrom::Timestamp(ms)),
             ("@2026-01-31T12:00:00Z", ReadFrom::Timestamp(ms)),
+            ("timestamp:1769860800000", ReadFrom::Timestamp(ms)),
+            ("timestamp:2026-01-31T12:00:00Z", ReadFrom::Timestamp(ms)),
             ("@2026-01-31T12:00:00.25z", ReadFrom::Timestamp(ms + 250)),
             ("@2026-01-31T13:30:00+01:30", ReadFrom::Timestamp(ms)),
             ("@2026-01-31T07:00:00.001-05:00", ReadFrom::Timestamp(ms + 1)),
@@ -128,6 +130,8 @@ mod tests {
             "99999999999999999999",
             "@",
             "@yesterday",
+            "timestamp:",
+            "timestamp:@1",
             "@2026-01-31",
             "@2026-01-31T12:00:00",
             "@2026-13-31T12:00:00Z",

@@ -19,6 +19,7 @@ use crate::config::{self, HostConfig};
 use crate::deployment;
 use crate::handler::Handler;
 use crate::log::kafka;
+use crate::server;
 use crate::wasm::Runtime;
 
 /// Check a configuration, its handlers and their components.
@@ -93,6 +94,7 @@ fn inspect(file: &Path) -> anyhow::Result<Report> {
         Ok(mut config) => {
             let properties = config.kafka.as_ref().map_or(Ok(()), kafka::check_properties);
             problems.extend(properties.err().map(Problem::from));
+            problems.extend(server::check_access(&config).err().into_iter().flat_map(Problem::all));
             let runtime = sandbox::of_author()?;
             let (mut manifests, mut handlers) = (Vec::new(), Vec::new());
             for manifest in config.handlers {

@@ -22,7 +22,7 @@ use super::invitation::{Invitation, Invited, Sample};
 use super::selection::DEFAULT_DATA_DIR;
 use super::sources::Sources;
 use super::{folders, shell, terminal};
-use crate::config::{self, HostConfig, HttpConfig, KafkaConfig};
+use crate::config::{self, AuthConfig, HostConfig, HttpConfig, KafkaConfig};
 use crate::handler::Handler;
 use crate::signals;
 use crate::stop::Stop;
@@ -147,7 +147,11 @@ fn host_config(args: &DevArgs, kafka: Option<KafkaConfig>, found: &[Found]) -> H
             admin: args.admin.unwrap_or(defaults.http.admin),
             ..defaults.http
         },
+        // Listens to this machine alone, unless the command line says otherwise by name.
+        auth: AuthConfig { anonymous: true, ..defaults.auth },
         kafka,
+        // It has a fleet of its own, to which nothing is deployed.
+        deployments: false,
         handlers: found.iter().map(|found| found.manifest.clone()).collect(),
         ..defaults
     }

@@ -17,7 +17,7 @@ pub enum ExitCode {
     Failure = 1,
     /// The command line or a configuration file is wrong; nothing was started. Also clap's code.
     Usage = 2,
-    /// The topic or group that was named does not exist.
+    /// The topic, group or token that was named does not exist.
     NotFound = 3,
     /// The log cannot be reached, or is not there.
     Unreachable = 4,
@@ -37,7 +37,7 @@ pub(super) enum CliError {
     /// The arguments are well-formed but make no sense here.
     #[error("{0}")]
     Usage(String),
-    /// The named topic or group does not exist.
+    /// What was named does not exist: a topic, a group, a token.
     #[error("{0}")]
     NotFound(String),
     /// The log does not answer, or is not there.

@@ -34,6 +34,16 @@ pub(super) fn load(given: &[PathBuf], command: &str) -> anyhow::Result<Vec<Found
     folders.iter().map(|path| load_one(path)).collect()
 }
 
+/// The component file that a person named, by itself or by the folder of its handler.
+pub(super) fn component(named: &Path, command: &str) -> anyhow::Result<PathBuf> {
+    if !named.is_dir() {
+        return Ok(named.to_owned());
+    }
+    let found = load(&[named.to_owned()], command)?;
+    let component = found.into_iter().next().map(|found| found.handler.component);
+    component.ok_or_else(|| CliError::Usage(no_handlers(command)).into())
+}
+
 fn no_handlers(command: &str) -> String {
     format!(
         "\

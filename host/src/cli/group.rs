@@ -1,4 +1,6 @@
-//! `lockstep group`: how far consumer groups are.
+//! `lockstep group`: how far consumer groups are, and where they go on.
+
+mod reset;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -10,18 +12,20 @@ use super::stdout::{OutputFormat, Stdout};
 use super::table::table;
 use crate::log::GroupOffset;
 
-/// List and describe consumer groups.
+/// List, describe and reset consumer groups.
 ///
 /// A group remembers how far its handler is in each partition of its source topics. It moves
-/// only together with the outputs, in one transaction.
+/// only together with the outputs, in one transaction, or by hand while nobody works in it.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
   lockstep group list
-  lockstep group describe lockstep-weather")]
+  lockstep group describe lockstep-weather
+  lockstep group reset lockstep-weather --to earliest")]
 pub(super) enum GroupCommand {
     List(ListArgs),
     Describe(DescribeArgs),
+    Reset(reset::ResetArgs),
 }
 
 /// List the consumer groups of a log.
@@ -65,9 +69,10 @@ pub(super) struct DescribeArgs {
 
 pub(super) fn run(command: &GroupCommand) -> anyhow::Result<ExitCode> {
     match command {
-        GroupCommand::List(args) => list(args),
-        GroupCommand::Describe(args) => describe(args),
-    }?;
+        GroupCommand::List(args) => list(args)?,
+        GroupCommand::Describe(args) => describe(args)?,
+        GroupCommand::Reset(args) => return reset::reset(args),
+    }
     Ok(ExitCode::Success)
 }
 

@@ -175,7 +175,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
-    use crate::log::{Admin, Completer, ReadFrom, Reader, Receipt, Session, Subscription};
+    use crate::log::{Admin, Completer, ReadFrom, Reader, Receipt, Session, Subscription, Writer};
 
     /// A log that keeps its answers back until it is asked for them, and has room for so many.
     struct Corked {
@@ -228,6 +228,10 @@ mod tests {
         }
 
         fn reader(&self, _: &str, _: ReadFrom) -> anyhow::Result<Box<dyn Reader>> {
+            anyhow::bail!("not here")
+        }
+
+        fn writer(&self, _: &str) -> anyhow::Result<Box<dyn Writer>> {
             anyhow::bail!("not here")
         }
 

@@ -21,7 +21,7 @@ use crate::{deployment, server, signals};
 #[command(after_help = "\
 Examples:
   lockstep run --config lockstep.toml
-  lockstep run --config lockstep.toml --ingest 0.0.0.0:8080 --log-format json")]
+  lockstep run --config lockstep.toml --ingest 127.0.0.1:9080 --log-format json")]
 pub(super) struct RunArgs {
     /// The host's configuration
     #[arg(long, value_name = "FILE")]
@@ -46,6 +46,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     config::cross_check(&config, &handlers)?;
     config.http.ingest = args.ingest.unwrap_or(config.http.ingest);
     config.http.admin = args.admin.unwrap_or(config.http.admin);
+    server::check_access(&config)?;
     let stop = Stop::default();
     signals::stop_on_signal(&stop)?;
     let sandbox = sandbox::of_host(&config.data_dir)?;

@@ -1,7 +1,9 @@
 //! The sandbox of a command, and where it keeps what it compiles.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+
+use etcetera::BaseStrategy as _;
 
 use crate::wasm::{CodeCache, Kept, Runtime};
 
@@ -24,8 +26,8 @@ pub(super) fn of_author_who_edits() -> anyhow::Result<Arc<Runtime>> {
 }
 
 fn users() -> Option<CodeCache> {
-    let folder: PathBuf = dirs::cache_dir()?;
-    open(&folder.join("lockstep").join(COMPONENTS))
+    let folders = etcetera::choose_base_strategy().ok()?;
+    open(&folders.cache_dir().join("lockstep").join(COMPONENTS))
 }
 
 /// Without it, everything works and takes longer.

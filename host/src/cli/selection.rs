@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::arguments::key_value;
 use super::exit::CliError;
-use crate::config::{HostConfig, KafkaConfig};
+use crate::config::{DEFAULT_CLUSTER_ID, HostConfig, KafkaConfig};
 use crate::log::Log;
 use crate::log::embedded::EmbeddedLog;
 use crate::log::kafka::{Identity, KafkaLog};
@@ -60,7 +60,17 @@ enum Place {
 impl LogSelection {
     /// Opens the log and waits until it answers.
     pub(super) fn open(&self, if_missing: IfMissing) -> anyhow::Result<Arc<dyn Log>> {
-        let log: Arc<dyn Log> = match self.place()? {
+        let cluster_id = self.cluster_id()?.unwrap_or_else(|| DEFAULT_CLUSTER_ID.to_owned());
+        self.open_in(&cluster_id, if_missing)
+    }
+
+    /// The same, as somebody who belongs to this fleet.
+    pub(super) fn open_in(
+        &self,
+        cluster_id: &str,
+        if_missing: IfMissing,
+    ) -> anyhow::Result<Arc<dyn Log>> {
+        let log: Arc<dyn Log> = match self.place(cluster_id)? {
             Place::Kafka(config, identity) => Arc::new(KafkaLog::connect(&config, &identity)?),
             Place::Embedded(dir) => Arc::new(open_embedded(&dir, if_missing)?),
         };
@@ -68,18 +78,24 @@ impl LogSelection {
         Ok(log)
     }
 
-    fn place(&self) -> anyhow::Result<Place> {
+    /// The fleet that the host configuration names, if one was given.
+    pub(super) fn cluster_id(&self) -> anyhow::Result<Option<String>> {
+        let config = self.config.as_deref().map(HostConfig::load).transpose()?;
+        Ok(config.map(|config| config.cluster_id))
+    }
+
+    fn place(&self, cluster_id: &str) -> anyhow::Result<Place> {
         // A command is a client of its own: it must not be taken for the host.
         let host_id = format!("command-{}", std::process::id());
+        let identity = Identity { cluster_id: cluster_id.to_owned(), host_id };
         if let Some(brokers) = &self.brokers {
             let config = KafkaConfig::from_command_line(brokers, &self.properties)?;
-            let cluster_id = "lockstep".to_owned();
-            return Ok(Place::Kafka(config, Identity { cluster_id, host_id }));
+            return Ok(Place::Kafka(config, identity));
         }
         let Some(file) = &self.config else { return Ok(Place::Embedded(self.data_dir.clone())) };
         let config = HostConfig::load(file)?;
         Ok(match config.kafka {
-            Some(kafka) => Place::Kafka(kafka, Identity { cluster_id: config.cluster_id, host_id }),
+            Some(kafka) => Place::Kafka(kafka, identity),
             None => Place::Embedded(config.data_dir),
         })
     }

@@ -38,7 +38,7 @@ impl ConfigError {
     }
 
     /// The first of these, with the others behind it. Of none at all it says so.
-    pub(super) fn together(problems: Vec<Self>) -> Self {
+    pub(crate) fn together(problems: Vec<Self>) -> Self {
         let mut problems = problems.into_iter();
         match problems.next() {
             Some(first) => Self { more: problems.collect(), ..first },

@@ -14,19 +14,22 @@ use super::expand::Env;
 use super::kafka::KafkaConfig;
 use super::kafka_toml::{KafkaToml, Source};
 use super::names::{Address, FilePath, Identifier, identifier_from};
-use super::scalars::{Count, Millis, Size};
+use super::scalars::{Count, Millis, Size, Switch};
+use super::security::{AuthToml, TlsToml};
+use super::signatures::{self, SignaturesToml};
 use super::topics::{self, HostTopicToml};
-use super::{HostConfig, HostTopic, HttpConfig, MANIFEST};
+use super::{AuthConfig, DEFAULT_CLUSTER_ID, HostConfig, HostTopic, HttpConfig, MANIFEST};
 
-/// The fleet of whoever has only one.
-const DEFAULT_CLUSTER_ID: &str = "lockstep";
 /// Next to the configuration.
 const DEFAULT_DATA_DIR: &str = "lockstep-data";
 
 const EXAMPLES: Examples = &[
     ("name", "name = \"orders\""),
     ("handlers", "handlers = [\"handlers/weather\"]"),
+    ("cert", "cert = \"server.pem\""),
+    ("key", "key = \"server.key\""),
     ("topics", "[[topics]] with the line name = \"orders\" below it"),
+    ("trusted", "trusted = [\"release.key.pub\"]"),
 ];
 
 #[derive(Deserialize, Default)]
@@ -36,9 +39,12 @@ struct HostToml {
     host_id: Option<Checked<Identifier>>,
     data_dir: Option<Checked<FilePath>>,
     shutdown_deadline: Millis<100, 600_000, 10_000>,
+    deployments: Switch<true>,
     handlers: Vec<Checked<FilePath>>,
     http: HttpToml,
+    auth: AuthToml,
     kafka: Option<KafkaToml>,
+    signatures: Option<SignaturesToml>,
     topics: Vec<HostTopicToml>,
 }
 
@@ -50,6 +56,10 @@ struct HttpToml {
     max_body: Size<1, { 1 << 30 }, { 1 << 20 }>,
     read_timeout: Millis<100, 600_000, 10_000>,
     queue: Count<1, 10_000_000, 10_000>,
+    /// Of both listeners, where they have none of their own.
+    tls: Option<TlsToml>,
+    ingest_tls: Option<TlsToml>,
+    admin_tls: Option<TlsToml>,
 }
 
 /// Reads a file, with this environment.
@@ -58,10 +68,12 @@ pub(super) fn load(file: &Path, env: Env<'_>) -> Result<HostConfig, ConfigError>
     let folder = file.parent().unwrap_or(Path::new(""));
     let handlers = manifests(file, folder, &toml.handlers)?;
     let http = http(file, &toml.http)?;
+    let auth = toml.auth.resolve(file)?;
     let ingest: Vec<_> = toml.topics.iter().map(|topic| topic.ingest.0).collect();
     let specs = topics::specs(file, toml.topics.into_iter().map(HostTopicToml::into_common))?;
     let source = Source { file, env };
     let kafka = toml.kafka.map(|kafka| KafkaConfig::resolve(&source, kafka)).transpose()?;
+    let trusted_keys = toml.signatures.map(|toml| signatures::key_ring(file, toml)).transpose()?;
     let data_dir = toml.data_dir.map_or_else(|| PathBuf::from(DEFAULT_DATA_DIR), |dir| dir.0);
     let data_dir = folder.join(data_dir);
     if data_dir.exists() && !data_dir.is_dir() {
@@ -75,7 +87,9 @@ pub(super) fn load(file: &Path, env: Env<'_>) -> Result<HostConfig, ConfigError>
         host_id: toml.host_id.map_or_else(machine_id, |id| id.0),
         data_dir,
         shutdown_deadline: toml.shutdown_deadline.0,
+        deployments: toml.deployments.0,
         http,
+        auth,
         kafka,
         topics: specs
             .into_iter()
@@ -83,6 +97,7 @@ pub(super) fn load(file: &Path, env: Env<'_>) -> Result<HostConfig, ConfigError>
             .map(|(spec, ingest)| HostTopic { spec, ingest })
             .collect(),
         handlers,
+        trusted_keys,
     })
 }
 
@@ -95,10 +110,13 @@ pub(super) fn defaults() -> HostConfig {
         host_id: machine_id(),
         data_dir: PathBuf::from(DEFAULT_DATA_DIR),
         shutdown_deadline: toml.shutdown_deadline.0,
-        http: http_config(&toml.http),
+        deployments: toml.deployments.0,
+        http: http_config(Path::new(""), &toml.http),
+        auth: AuthConfig::default(),
         kafka: None,
         topics: Vec::new(),
         handlers: Vec::new(),
+        trusted_keys: None,
     }
 }
 
@@ -106,18 +124,24 @@ fn machine_id() -> String {
     identifier_from(&gethostname::gethostname().to_string_lossy())
 }
 
-fn http_config(toml: &HttpToml) -> HttpConfig {
+fn http_config(folder: &Path, toml: &HttpToml) -> HttpConfig {
+    let tls = |table, own: &Option<TlsToml>| match (own, &toml.tls) {
+        (Some(own), _) => Some(own.resolve(folder, table)),
+        (None, shared) => shared.as_ref().map(|shared| shared.resolve(folder, "http.tls")),
+    };
     HttpConfig {
         ingest: toml.ingest.0,
         admin: toml.admin.0,
         max_body: toml.max_body.0,
         read_timeout: toml.read_timeout.0,
         queue: toml.queue.0 as usize,
+        ingest_tls: tls("http.ingest_tls", &toml.ingest_tls),
+        admin_tls: tls("http.admin_tls", &toml.admin_tls),
     }
 }
 
 fn http(file: &Path, toml: &HttpToml) -> Result<HttpConfig, ConfigError> {
-    let config = http_config(toml);
+    let config = http_config(file.parent().unwrap_or(Path::new("")), toml);
     if collide(config.ingest, config.admin) {
         return Err(ConfigError::new(
             file,

@@ -23,6 +23,21 @@ admin = "127.0.0.1:8081"
 max_body = "1MiB"
 read_timeout = "10s"
 queue = 10000
+[http.tls]
+cert = "tls/host.pem"
+key = "tls/host.key"
+[http.ingest_tls]
+cert = "tls/ingest.pem"
+key = "tls/ingest.key"
+client_ca = "tls/clients.pem"
+[http.admin_tls]
+cert = "tls/admin.pem"
+key = "tls/admin.key"
+client_ca = "tls/operators.pem"
+
+[auth]
+tokens = "tokens.toml"
+anonymous = false
 
 [kafka]
 "bootstrap.servers" = "broker:9092"
@@ -42,7 +57,16 @@ partitions = 3
 replication_factor = 1
 settings = { "retention.ms" = "604800000", "preallocate" = true }
 ingest = true
+
+[signatures]
+trusted = ["old.pub", "new.pub"]
 "#;
+
+/// Two public keys, and their ids.
+const KEYS: [(&str, &str, &str); 2] = [
+    ("old.pub", "MCowBQYDK2VwAyEAStnV9O0+z7IUYAeBrSEYuBRvi5UBg7WYVydBptr6/wM=", "4abda01846fdb44f"),
+    ("new.pub", "MCowBQYDK2VwAyEAILWwjVFuXfuPMfqwG33DJ4zAoehbui13MFc3C+ccNM8=", "f7b1b4692af9ffe9"),
+];
 
 const PROPERTY: &str = "use for example \"text\", \"${NAME}\", 10, true";
 
@@ -58,6 +82,10 @@ fn load(file: &Path) -> Result<HostConfig, ConfigError> {
 fn folder() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("ca.pem"), "CERT-LINE-1\nCERT-LINE-2\n\n").unwrap();
+    for (name, key, _) in KEYS {
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----\n");
+        std::fs::write(dir.path().join(name), pem).unwrap();
+    }
     for name in ["weather", "orders"] {
         std::fs::create_dir(dir.path().join(name)).unwrap();
         manifest(dir.path(), name, "");
@@ -106,6 +134,16 @@ fn every_broken_key_is_named_with_its_fix() {
             ("http.max_body", "\"1MiB\"", r#" "big" | -1 | 0 | "2GiB" | 1.5 "#),
             ("http.read_timeout", "\"10s\"", r#" 5 | "" | "0s" | "-1s" | "11m" "#),
             ("http.queue", "10000", r#" "many" | 0 | -1 | 99999999999 | 1.5 "#),
+            ("http.tls.cert", "for example", r#" "" | 3 "#),
+            ("http.tls.key", "for example", r#" "" | 3 "#),
+            ("http.ingest_tls.cert", "for example", r#" "" | 3 "#),
+            ("http.ingest_tls.key", "for example", r#" "" | 3 "#),
+            ("http.ingest_tls.client_ca", "for example", r#" "" | 3 "#),
+            ("http.admin_tls.cert", "for example", r#" "" | 3 "#),
+            ("http.admin_tls.key", "for example", r#" "" | 3 "#),
+            ("http.admin_tls.client_ca", "for example", r#" "" | 3 "#),
+            ("auth.tokens", "for example", r#" "" | 3 "#),
+            ("auth.anonymous", "", r#" "yes" | 1 | true "#),
             ("kafka.\"bootstrap.servers\"", "for example \"", r#" "" | "a:1,,b:2" "#),
             ("kafka.\"security.protocol\"", PROPERTY, ""),
             ("kafka.\"socket.keepalive.enable\"", PROPERTY, ""),
@@ -120,10 +158,19 @@ fn every_broken_key_is_named_with_its_fix() {
             ("topics[0].settings.\"retention.ms\"", "in quotes", ""),
             ("topics[0].settings.preallocate", "in quotes", ""),
             ("topics[0].ingest", "example false", r#" "yes" | 1 "#),
+            ("signatures.trusted[0]", "for example", r#" 3 | "" | "gone.pub" | "ca.pem" "#),
+            ("signatures.trusted[1]", "", r#" "old.pub" "#),
         ],
         required: &[
+            ("http.tls.cert", "cert = \"server.pem\""),
+            ("http.tls.key", "key = \"server.key\""),
+            ("http.ingest_tls.cert", "cert = \"server.pem\""),
+            ("http.ingest_tls.key", "key = \"server.key\""),
+            ("http.admin_tls.cert", "cert = \"server.pem\""),
+            ("http.admin_tls.key", "key = \"server.key\""),
             ("kafka.\"bootstrap.servers\"", "\"bootstrap.servers\" = \"broker-1:9092"),
             ("topics[0].name", "name = \"orders\""),
+            ("signatures.trusted", "trusted = [\"release.key.pub\"]"),
         ],
         free: &[
             "kafka",
@@ -144,8 +191,25 @@ fn a_complete_file_becomes_what_it_says() {
     assert_eq!(config.data_dir, dir.path().join("./data"));
     let manifests = ["weather/handler.toml", "orders/handler.toml"];
     assert_eq!(config.handlers, manifests.map(|path| dir.path().join(path)));
-    assert_eq!(config.http, HttpConfig::default());
+    let tls = |table, cert: &str, key: &str, client_ca: &str| {
+        let path = |name: &str| dir.path().join("tls").join(name);
+        Some(TlsConfig {
+            table,
+            cert: path(cert),
+            key: path(key),
+            client_ca: Some(path(client_ca)),
+        })
+    };
+    let http = HttpConfig {
+        ingest_tls: tls("http.ingest_tls", "ingest.pem", "ingest.key", "clients.pem"),
+        admin_tls: tls("http.admin_tls", "admin.pem", "admin.key", "operators.pem"),
+        ..HttpConfig::default()
+    };
+    assert_eq!(config.http, http);
+    assert_eq!(config.auth.tokens, Some(dir.path().join("tokens.toml")));
     assert!(config.topics[0].ingest);
+    let trusted: Vec<_> = config.trusted_keys.unwrap().ids().map(|id| id.to_string()).collect();
+    assert_eq!(trusted, KEYS.map(|(_, _, id)| id));
     assert_eq!(config.topics[0].spec.settings["preallocate"], "true");
     let kafka = config.kafka.unwrap();
     assert_eq!(kafka.brokers(), "broker:9092");
@@ -206,6 +270,28 @@ fn names_that_appear_twice_are_refused() {
     let handlers = error("handlers = [\"weather\", \"./weather/handler.toml\"]");
     assert_eq!(handlers.key, "handlers[1]");
     assert!(handlers.problem.contains("twice"), "{handlers}");
+}
+
+#[test]
+fn certificates_are_of_both_listeners_unless_one_has_its_own() {
+    let shared = "[http.tls]\ncert = \"a.pem\"\nkey = \"a.key\"\n";
+    let own = "[http.admin_tls]\ncert = \"b.pem\"\nkey = \"b.key\"\nclient_ca = \"ca.pem\"\n";
+    let tables = |text: &str| {
+        let http = load_text(text).1.unwrap().http;
+        [http.ingest_tls, http.admin_tls].map(|tls| tls.map(|tls| tls.table))
+    };
+    assert_eq!(tables(""), [None, None]);
+    assert_eq!(tables(shared), [Some("http.tls"), Some("http.tls")]);
+    assert_eq!(tables(own), [None, Some("http.admin_tls")]);
+    assert_eq!(tables(&format!("{shared}{own}")), [Some("http.tls"), Some("http.admin_tls")]);
+}
+
+#[test]
+fn tokens_for_everybody_but_nobody_asked_for_one_is_a_contradiction() {
+    let error = error("[auth]\ntokens = \"tokens.toml\"\nanonymous = true");
+    assert_eq!(error.key, "auth.anonymous");
+    assert!(error.problem.contains("auth.tokens"), "{error}");
+    assert!(load_text("[auth]\nanonymous = true").1.unwrap().auth.anonymous);
 }
 
 #[test]
@@ -343,4 +429,12 @@ nonsense = true
     ];
     assert_eq!(keys, expected, "{error}");
     assert_eq!(error.to_string().lines().count(), expected.len(), "each has a line: {error}");
+}
+
+#[test]
+fn an_empty_list_of_keys_is_refused_and_no_list_trusts_everything() {
+    let refused = error("[signatures]\ntrusted = []\n");
+    assert_eq!(refused.key, "signatures.trusted");
+    assert!(refused.problem.contains("no component could run"), "{refused}");
+    assert!(load_text("").1.unwrap().trusted_keys.is_none());
 }

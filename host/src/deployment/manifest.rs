@@ -164,6 +164,12 @@ pub fn load(path: &Path) -> Result<Handler, ConfigError> {
     handler(&file, toml)
 }
 
+/// Checks the text of a manifest that was deployed; `origin` names it in errors. The handler's
+/// revision is 1.
+pub fn parse(origin: &Path, text: &str) -> Result<Handler, ConfigError> {
+    handler(origin, decode::decode(origin, text, EXAMPLES)?)
+}
+
 fn handler(file: &Path, toml: ManifestToml) -> Result<Handler, ConfigError> {
     let from = names(file, "from", toml.from)?;
     let to = names(file, "to", toml.to)?;

@@ -9,14 +9,16 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tower::ServiceExt;
 
 use super::ServeLimits;
 use super::activity::{Activity, Verdict};
 use super::body::DeadlineBody;
 use super::stream::Stream;
+use crate::tls::Tls;
 
 /// Requests that one HTTP/2 connection may have in flight.
 const STREAMS: u32 = 256;
@@ -34,10 +36,11 @@ pub(super) struct Server {
     protocol: auto::Builder<TokioExecutor>,
     router: Router,
     limits: ServeLimits,
+    tls: Option<Tls>,
 }
 
 impl Server {
-    pub(super) fn new(router: Router, limits: ServeLimits) -> Self {
+    pub(super) fn new(router: Router, limits: ServeLimits, tls: Option<Tls>) -> Self {
         let mut protocol = auto::Builder::new(TokioExecutor::new());
         // Heads and idle connections are timed here, by `Activity`: hyper's own timer would
         // close an idle connection after the time that a head may take.
@@ -53,15 +56,32 @@ impl Server {
             .max_header_list_size(HEADER_BYTES)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
-        Self { protocol, router, limits }
+        Self { protocol, router, limits, tls }
     }
 
     /// Serves one connection until it ends, is slow or idle for too long, or `stopped` resolves
-    /// and its requests in flight are answered.
+    /// and its requests in flight are answered. A handshake may take as long as a request.
     pub(super) async fn connection(&self, tcp: TcpStream, stopped: impl Future<Output = ()>) {
+        let Some(tls) = &self.tls else { return self.http(tcp, stopped).await };
+        tokio::pin!(stopped);
+        let shaken = tokio::select! {
+            shaken = timeout(self.limits.read_timeout, tls.accept(tcp)) => shaken,
+            () = &mut stopped => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.http(stream, stopped).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        }
+    }
+
+    async fn http<T>(&self, io: T, stopped: impl Future<Output = ()>)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let ServeLimits { read_timeout, idle_timeout, .. } = self.limits;
         let activity = Activity::new(read_timeout, idle_timeout);
-        let io = TokioIo::new(Stream::new(tcp, activity.clone()));
+        let io = TokioIo::new(Stream::new(io, activity.clone()));
         let service = service_fn(|request: Request<Incoming>| {
             let (router, activity) = (self.router.clone(), activity.clone());
             async move {

@@ -1,4 +1,4 @@
-//! The socket of a connection, with two additions.
+//! The bytes of a connection, plain or out of TLS, with two additions.
 //!
 //! It tells the connection's [`Activity`] when bytes arrive. And it lingers when it is closed:
 //! a server that answers early (413) and closes while the client still sends would reset the
@@ -12,7 +12,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::activity::Activity;
@@ -21,19 +20,21 @@ use super::activity::Activity;
 const LINGER: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
-pub(super) struct Stream {
-    tcp: TcpStream,
+pub(super) struct Stream<T> {
+    inner: T,
     activity: Arc<Activity>,
     /// Present once this side is closed.
     linger: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
 
-impl Stream {
-    pub(super) fn new(tcp: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { tcp, activity, linger: None, ended: false }
+impl<T> Stream<T> {
+    pub(super) fn new(inner: T, activity: Arc<Activity>) -> Self {
+        Self { inner, activity, linger: None, ended: false }
     }
+}
 
+impl<T: AsyncRead + Unpin> Stream<T> {
     /// Reads until the client closes too, or time is up.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let linger = self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
@@ -43,7 +44,7 @@ impl Stream {
         let mut scratch = [0; 16 * 1024];
         loop {
             let mut buffer = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut buffer)) {
+            match ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => {}
                 Ok(()) | Err(_) => return Poll::Ready(()),
             }
@@ -51,7 +52,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -59,7 +60,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        let result = ready!(Pin::new(&mut this.tcp).poll_read(cx, buffer));
+        let result = ready!(Pin::new(&mut this.inner).poll_read(cx, buffer));
         if buffer.filled().len() > before {
             this.activity.received();
         } else {
@@ -69,13 +70,13 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tcp).poll_write(cx, bytes)
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -83,21 +84,21 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tcp).poll_write_vectored(cx, bytes)
+        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.inner.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.linger.is_none() {
-            ready!(Pin::new(&mut this.tcp).poll_shutdown(cx))?;
+            ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
         }
         if !this.activity.is_abandoned() {
             return Poll::Ready(Ok(()));

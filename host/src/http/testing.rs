@@ -38,7 +38,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(serve(listener, router, limits, stopped));
+        let task = tokio::spawn(serve(listener, None, router, limits, stopped));
         Self { address, stop, task }
     }
 

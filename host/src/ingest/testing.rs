@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::event::{Event, Position};
 use crate::http::testing::DEADLINE;
 use crate::log::{
-    Admin, AppendError, Completer, Log, ReadFrom, Reader, Receipt, Session, Subscription,
+    Admin, AppendError, Completer, Log, ReadFrom, Reader, Receipt, Session, Subscription, Writer,
 };
 
 pub(crate) struct CorkedLog {
@@ -96,6 +96,10 @@ impl Log for CorkedLog {
 
     fn reader(&self, _: &str, _: ReadFrom) -> anyhow::Result<Box<dyn Reader>> {
         anyhow::bail!("ingest reads nothing")
+    }
+
+    fn writer(&self, _: &str) -> anyhow::Result<Box<dyn Writer>> {
+        anyhow::bail!("ingest opens no writer")
     }
 
     fn admin(&self) -> &dyn Admin {

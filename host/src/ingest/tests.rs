@@ -5,16 +5,19 @@ mod garbage;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::http::{HeaderValue, Request};
 use http_body_util::Full;
 use serde_json::json;
 
 use super::testing::CorkedLog;
 use super::{IngestState, OpenTopics, router, router_with};
+use crate::auth::{Gate, NewToken, TokenFile, Tokens};
 use crate::event::Header;
 use crate::http::ServeLimits;
 use crate::http::testing::{Answer, Client, DEADLINE, Server, rest_of};
 use crate::log::AppendError;
+use crate::reload::Reloaded;
 
 const PATH: &str = "/v1/topics/orders/events";
 const MAX_BODY: usize = 1024;
@@ -25,9 +28,14 @@ fn corked(queue: usize) -> (Arc<CorkedLog>, IngestState) {
     (log.clone(), IngestState { log, topics, max_body: MAX_BODY, queue })
 }
 
+/// Behind a gate that lets everybody in.
+fn open(router: Router) -> Router {
+    Gate::open().guard(router)
+}
+
 async fn ingest(queue: usize) -> (Arc<CorkedLog>, Server) {
     let (log, state) = corked(queue);
-    (log, Server::serving(router(state)).await)
+    (log, Server::serving(open(router(state))).await)
 }
 
 fn event() -> axum::http::request::Builder {
@@ -265,7 +273,7 @@ async fn each_failure_of_the_log_has_its_problem() {
 async fn a_log_that_does_not_answer_leaves_the_outcome_unknown() {
     let (log, state) = corked(1);
     log.cork();
-    let server = Server::serving(router_with(state, Duration::from_millis(20), 0)).await;
+    let server = Server::serving(open(router_with(state, Duration::from_millis(20), 0))).await;
     let mut client = server.http1().await;
     let answer = client.post(PATH, "v").await;
     let detail = answer.problem(503, "log-unreachable");
@@ -278,7 +286,7 @@ async fn a_log_that_does_not_answer_leaves_the_outcome_unknown() {
 async fn the_bytes_that_wait_are_bounded() {
     let (log, state) = corked(10);
     log.cork();
-    let server = Server::serving(router_with(state, DEADLINE, 0)).await;
+    let server = Server::serving(open(router_with(state, DEADLINE, 0))).await;
     let mut first = server.http1().await;
     let first = tokio::spawn(async move { first.post(PATH, vec![0; MAX_BODY - 1]).await });
     log.appended(1).await;
@@ -293,9 +301,44 @@ async fn the_bytes_that_wait_are_bounded() {
 async fn a_slow_body_over_http2_times_out_and_leaves_the_connection_alone() {
     let (log, state) = corked(10);
     let limits = ServeLimits { read_timeout: Duration::from_millis(200), ..Default::default() };
-    let server = Server::start(router(state), limits).await;
+    let server = Server::start(open(router(state)), limits).await;
     let mut client = server.http2().await;
     client.post_slowly(PATH).await.problem(408, "timeout");
     assert_eq!(client.post(PATH, "v").await.status, 200);
     assert_eq!(log.events().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_opens_the_topics_of_its_scopes_and_tells_nothing_of_others() {
+    let (log, state) = corked(10);
+    let folder = tempfile::tempdir().unwrap();
+    let file = TokenFile::at(folder.path().join("tokens.toml"));
+    let [orders, all, reader] = ["ingest:orders", "ingest:*", "handlers:write"].map(|scope| {
+        let scopes = vec![scope.parse().unwrap()];
+        let (token, _) = file.create(NewToken { scopes, expires: None, note: None }).unwrap();
+        format!("Bearer {}", token.expose())
+    });
+    let gate = Gate::with_tokens(Reloaded::new(Tokens::load(file.path()).unwrap()));
+    let server = Server::serving(gate.guard(router(state))).await;
+    let mut client = server.http1().await;
+    let mut post = async |topic: &str, token: Option<&str>| {
+        let mut request = Request::post(format!("/v1/topics/{topic}/events"));
+        if let Some(token) = token {
+            request = request.header("authorization", token);
+        }
+        send(&mut client, request).await
+    };
+    post("orders", None).await.problem(401, "unauthorized");
+    post("no-such", None).await.problem(401, "unauthorized");
+    for (topic, token) in [("ghost", &orders), ("no-such", &orders), ("orders", &reader)] {
+        let answer = post(topic, Some(token)).await;
+        let detail = answer.problem(403, "forbidden");
+        assert!(detail.contains(&format!("\"ingest:{topic}\"")), "{detail}");
+        assert_eq!(answer.json()["scope"], format!("ingest:{topic}"));
+    }
+    assert_eq!(log.events(), [], "nothing of all that was taken");
+    assert_eq!(post("orders", Some(&orders)).await.status, 200);
+    assert_eq!(post("ghost", Some(&all)).await.status, 200);
+    post("no-such", Some(&all)).await.problem(404, "unknown-topic");
+    assert!(log.events().iter().all(|event| event.headers.is_empty()), "the token is not stored");
 }

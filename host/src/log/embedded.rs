@@ -8,9 +8,12 @@ mod admin;
 mod appender;
 mod catalog;
 mod checkpoint;
+mod compaction;
 mod groups;
 mod lock;
+mod members;
 mod partitioner;
+mod positions;
 mod read;
 mod reader;
 mod record;
@@ -24,6 +27,7 @@ mod store;
 mod tests;
 mod watcher;
 mod write;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,16 +35,18 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
-use super::{Admin, AppendError, Log, ReadFrom, Reader, Receipt, Session, Subscription};
+use super::{Admin, AppendError, Log, ReadFrom, Reader, Receipt, Session, Subscription, Writer};
 use crate::event::{Event, now_ms};
 use appender::Appender;
+use compaction::Compactor;
 use lock::HostLock;
 use reader::EmbeddedReader;
 use session::EmbeddedSession;
 use signal::Ticker;
 use store::{Clock, Shared};
+use writer::EmbeddedWriter;
 
-/// How often a host looks for events to delete.
+/// How often a host looks for events to delete, and for topics to compact.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The log in a directory. Dropping it writes what was appended and ends its threads.
@@ -85,7 +91,11 @@ impl EmbeddedLog {
         if shared.host.is_some() {
             threads.push(checkpoint::start(&shared)?);
             let theirs = Arc::clone(&shared);
-            let tick = move |stop: &_| retention::tick(&theirs, stop);
+            let mut compactor = Compactor::default();
+            let tick = move |stop: &_| {
+                retention::tick(&theirs, stop);
+                compactor.tick(&theirs, stop);
+            };
             threads.push(Ticker::start("log-retention", RETENTION_INTERVAL, tick)?);
         }
         let appender = Appender::start(Arc::clone(&shared))?;
@@ -116,6 +126,10 @@ impl Log for EmbeddedLog {
 
     fn reader(&self, topic: &str, start: ReadFrom) -> anyhow::Result<Box<dyn Reader>> {
         Ok(Box::new(EmbeddedReader::open(&self.shared, topic, start)?))
+    }
+
+    fn writer(&self, name: &str) -> anyhow::Result<Box<dyn Writer>> {
+        Ok(Box::new(EmbeddedWriter::open(&self.shared, name)?))
     }
 
     fn admin(&self) -> &dyn Admin {

@@ -10,20 +10,23 @@ mod append;
 mod check;
 mod client;
 mod consumer;
+mod deliveries;
 mod error;
+mod positions;
 mod producer;
 mod reader;
 mod record;
 mod session;
 mod trouble;
 mod watched;
+mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{Admin, AppendError, Log, ReadFrom, Reader, Receipt, Session, Subscription};
+use super::{Admin, AppendError, Log, ReadFrom, Reader, Receipt, Session, Subscription, Writer};
 use crate::config::KafkaConfig;
 use crate::event::Event;
 use admin::KafkaAdmin;
@@ -32,6 +35,7 @@ pub use check::check_properties;
 use client::Clients;
 use reader::KafkaReader;
 use session::KafkaSession;
+use writer::KafkaWriter;
 
 /// Who this process is within the fleet. Part of every transactional id, so it has to be stable
 /// across restarts and unique among live hosts.
@@ -79,6 +83,10 @@ impl Log for KafkaLog {
 
     fn reader(&self, topic: &str, start: ReadFrom) -> anyhow::Result<Box<dyn Reader>> {
         Ok(Box::new(KafkaReader::open(&self.clients, topic, start)?))
+    }
+
+    fn writer(&self, name: &str) -> anyhow::Result<Box<dyn Writer>> {
+        Ok(Box::new(KafkaWriter::open(&self.clients, &self.identity.cluster_id, name)?))
     }
 
     fn admin(&self) -> &dyn Admin {

@@ -90,10 +90,12 @@ fn same_setting(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Mutex;
 
-    use super::super::{GroupOffset, PartitionRange, TopicSummary};
+    use super::super::{GroupOffset, PartitionRange, ReadFrom, TopicSummary};
     use super::*;
+    use crate::event::TopicPartition;
 
     /// A log with at most one topic. `raced` appears when somebody tries to create it.
     #[derive(Default)]
@@ -126,6 +128,22 @@ mod tests {
         }
 
         fn group(&self, _name: &str) -> anyhow::Result<Vec<GroupOffset>> {
+            anyhow::bail!("not asked")
+        }
+
+        fn member_names(&self, _group: &str) -> anyhow::Result<Vec<String>> {
+            anyhow::bail!("not asked")
+        }
+
+        fn set_offsets(
+            &self,
+            _group: &str,
+            _offsets: &BTreeMap<TopicPartition, i64>,
+        ) -> anyhow::Result<()> {
+            anyhow::bail!("not asked")
+        }
+
+        fn offsets(&self, _topic: &str, _at: ReadFrom) -> anyhow::Result<BTreeMap<i32, i64>> {
             anyhow::bail!("not asked")
         }
     }

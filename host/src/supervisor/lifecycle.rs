@@ -73,10 +73,10 @@ impl Lifecycle {
 
     /// Whether the workers can take this revision up as they are.
     pub(super) fn fits(&self, revision: &Revision) -> bool {
-        let (new, old) = (&revision.handler, &self.active.borrow().handler);
-        new.workers == old.workers
-            && subscription(new, 0) == subscription(old, 0)
-            && native_stack(new) <= self.stack
+        let active = self.active.borrow();
+        revision.handler.workers == active.handler.workers
+            && subscription(revision, 0) == subscription(&active, 0)
+            && native_stack(&revision.handler) <= self.stack
     }
 
     /// From now on each worker takes this revision up between two transactions.

@@ -235,7 +235,8 @@ mod tests {
         let mut other = wasmtime::Config::new();
         other.epoch_interruption(true);
         let engine = Engine::new(&other).map_err(super::super::fault::host_error)?;
-        let component = Component::new(&engine, wat::parse_str(ONE)?).map_err(super::super::fault::host_error)?;
+        let component = Component::new(&engine, wat::parse_str(ONE)?)
+            .map_err(super::super::fault::host_error)?;
         world.cache.keep(&file, &component)?;
         assert_eq!((world.get(ONE)?, world.get(ONE)?), (times + 1, times + 1));
         fs::remove_dir_all(&world.cache.folder)?;

@@ -1,14 +1,15 @@
 //! Topics and groups as commands see them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context;
 use rusqlite::{Connection, params};
 
-use super::catalog;
 use super::store::Shared;
+use super::{catalog, members, positions, reader};
 use crate::event::TopicPartition;
-use crate::log::{Admin, GroupOffset, PartitionRange, TopicDescription, TopicSummary};
+use crate::log::{Admin, GroupOffset, PartitionRange, ReadFrom, TopicDescription, TopicSummary};
 use crate::topic::TopicSpec;
 
 /// One machine, one copy.
@@ -23,10 +24,15 @@ const RANGES: &str = "SELECT number, first_offset, partitions.next_offset FROM p
 const GROUPS: &str = "SELECT DISTINCT group_name FROM group_offsets ORDER BY group_name";
 
 const GROUP: &str = "SELECT topics.name, number, group_offsets.next_offset, first_offset, \
-    partitions.next_offset FROM group_offsets \
+    partitions.next_offset, partitions.id FROM group_offsets \
     JOIN partitions ON partitions.id = group_offsets.partition \
     JOIN topics ON topics.id = partitions.topic \
     WHERE group_name = ?1 ORDER BY topics.name, number";
+
+const COUNT: &str = "SELECT count(*) FROM records WHERE partition = ?1 AND offset >= ?2";
+
+/// Distances up to this are counted event by event, since compaction leaves holes.
+const COUNTED_LAG: i64 = 1_000;
 
 impl Admin for Shared {
     fn topics(&self) -> anyhow::Result<Vec<TopicSummary>> {
@@ -57,6 +63,30 @@ impl Admin for Shared {
         let connection = self.reads.lock();
         describe_group(&connection, name)
             .with_context(|| format!("failed to describe group {name:?}"))
+    }
+
+    fn member_names(&self, group: &str) -> anyhow::Result<Vec<String>> {
+        members::names(&self.reads.lock(), &self.dir, group)
+    }
+
+    fn set_offsets(
+        &self,
+        group: &str,
+        offsets: &BTreeMap<TopicPartition, i64>,
+    ) -> anyhow::Result<()> {
+        positions::set(self, group, offsets)
+    }
+
+    fn offsets(&self, topic: &str, at: ReadFrom) -> anyhow::Result<BTreeMap<i32, i64>> {
+        let connection = self.reads.lock();
+        let context = || format!("failed to look up offsets of topic {topic:?}");
+        let found = catalog::load(&connection, topic).with_context(context)?;
+        let found = found.with_context(|| format!("topic {topic:?} does not exist"))?;
+        let offset = |partition: catalog::Partition| {
+            let first = reader::first(&connection, partition.id, at)?;
+            Ok((partition.at.partition, first))
+        };
+        found.partitions().map(offset).collect::<rusqlite::Result<_>>().with_context(context)
     }
 }
 
@@ -98,12 +128,19 @@ fn describe_group(connection: &Connection, name: &str) -> rusqlite::Result<Vec<G
     let offsets = statement.query_map(params![name], |row| {
         let topic: Arc<str> = row.get::<_, String>(0)?.into();
         let (committed, start, end): (i64, i64, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        // What retention has deleted is not to be processed any more.
+        let distance = (end - committed.max(start)).max(0);
+        let lag = match distance {
+            1..=COUNTED_LAG => connection
+                .prepare_cached(COUNT)?
+                .query_row(params![row.get::<_, i64>(5)?, committed], |row| row.get(0))?,
+            distance => distance,
+        };
         Ok(GroupOffset {
             at: TopicPartition { topic, partition: row.get(1)? },
             committed,
             end,
-            // What retention has deleted is not to be processed any more.
-            lag: (end - committed.max(start)).max(0),
+            lag,
         })
     })?;
     offsets.collect()

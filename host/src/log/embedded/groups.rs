@@ -90,6 +90,14 @@ impl Groups {
         self.groups.keys().cloned().collect()
     }
 
+    /// Group, handler and slot of all members.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = (&str, &str, u32)> {
+        self.groups.iter().flat_map(|(name, group)| {
+            let members = group.members.values();
+            members.map(|member| (name.as_str(), member.handler.as_str(), member.slot))
+        })
+    }
+
     /// The topics that members of a group subscribe to.
     pub(super) fn topics(&self, group: &str) -> BTreeSet<Arc<str>> {
         let members = self.groups.get(group).into_iter().flat_map(|group| group.members.values());

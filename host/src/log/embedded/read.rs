@@ -25,7 +25,8 @@ pub(super) struct Room {
     pub(super) bytes: usize,
 }
 
-/// A cursor whose next event is gone, and the oldest event that is left.
+/// A cursor whose next event was deleted because it was too old, and the oldest event that is
+/// left. What compaction has removed is no gap: a later event says the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gap {
     /// Index of the cursor.
@@ -52,7 +53,7 @@ enum Ended {
     AtShare,
     /// The next event does not fit into the room that is left.
     Full,
-    /// The next event is gone; this is the oldest.
+    /// The next event has expired; this is the oldest.
     Gap(i64),
 }
 
@@ -105,12 +106,13 @@ impl Scan<'_> {
     ) -> rusqlite::Result<Ended> {
         let mut statement = connection.prepare_cached(record::SCAN)?;
         let limit = i64::try_from(self.share.events).unwrap_or(i64::MAX);
-        let mut rows = statement.query(params![cursor.partition.id, cursor.next, limit])?;
+        let at_row = cursor.partition.id;
+        let mut rows = statement.query(params![at_row, cursor.next, limit])?;
         let (mut events, mut bytes) = (0, 0);
         while let Some(row) = rows.next()? {
             let at = &cursor.partition.at;
             let event = record::read(row, &at.topic, at.partition)?;
-            if event.offset != cursor.next {
+            if event.offset != cursor.next && cursor.next < range(connection, at_row)?.start {
                 return Ok(Ended::Gap(event.offset));
             }
             let size = event.event.size();
@@ -123,7 +125,7 @@ impl Scan<'_> {
             (events, bytes, *self.empty) = (events + 1, bytes + size, false);
             self.room.events -= 1;
             self.room.bytes = self.room.bytes.saturating_sub(size);
-            cursor.next += 1;
+            cursor.next = event.offset + 1;
             sink(event);
         }
         Ok(if events < self.share.events { Ended::AtEnd } else { Ended::AtShare })

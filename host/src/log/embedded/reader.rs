@@ -87,7 +87,12 @@ impl Reader for EmbeddedReader {
     }
 }
 
-fn first(connection: &Connection, partition: i64, start: ReadFrom) -> rusqlite::Result<i64> {
+/// Where reading a partition begins.
+pub(super) fn first(
+    connection: &Connection,
+    partition: i64,
+    start: ReadFrom,
+) -> rusqlite::Result<i64> {
     let range = read::range(connection, partition)?;
     Ok(match start {
         ReadFrom::Earliest => range.start,

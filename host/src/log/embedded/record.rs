@@ -20,7 +20,13 @@ pub(super) const OLDEST: &str = "SELECT offset, timestamp, 32 + ifnull(length(ke
     + ifnull(length(value), 0) + ifnull(length(headers), 0) \
     FROM records WHERE partition = ?1 ORDER BY offset LIMIT ?2";
 
-/// What a row costs beyond its blobs, about. Part of [`OLDEST`].
+/// Offset, timestamp, key, whether the value is null, and size of events, in order and without
+/// reading their values: for compaction.
+pub(super) const KEYS: &str = "SELECT offset, timestamp, key, typeof(value) = 'null', \
+    32 + ifnull(length(key), 0) + ifnull(length(value), 0) + ifnull(length(headers), 0) \
+    FROM records WHERE partition = ?1 AND offset >= ?2 AND offset < ?3 ORDER BY offset LIMIT ?4";
+
+/// What a row costs beyond its blobs, about. Part of [`OLDEST`] and [`KEYS`].
 const ROW_BYTES: usize = 32;
 
 /// Inserts an event and returns the bytes of its row, as [`OLDEST`] counts.

@@ -1,9 +1,8 @@
 //! Deletes old events, by age and by bytes, oldest first and in small transactions so that
 //! those who write wait little. Only a host does.
 //!
-//! As in Kafka, age is counted from the timestamps of the events. Nothing is deleted behind an
-//! event that stays, so a partition never has holes. The file does not shrink; its free pages
-//! are used again.
+//! As in Kafka, age is counted from the timestamps of the events, and nothing is deleted behind
+//! an event that stays. The file does not shrink; its free pages are used again.
 
 use rusqlite::{Connection, params};
 

@@ -10,10 +10,12 @@ const RETENTION_MS: &str = "retention.ms";
 const RETENTION_BYTES: &str = "retention.bytes";
 const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
 const CLEANUP_POLICY: &str = "cleanup.policy";
+const DELETE_RETENTION_MS: &str = "delete.retention.ms";
 
 /// Kafka's defaults of the settings in force.
-const DEFAULTS: [(&str, &str); 4] = [
+const DEFAULTS: [(&str, &str); 5] = [
     (CLEANUP_POLICY, "delete"),
+    (DELETE_RETENTION_MS, "86400000"),
     (MAX_MESSAGE_BYTES, "1048588"),
     (RETENTION_BYTES, "-1"),
     (RETENTION_MS, "604800000"),
@@ -22,13 +24,13 @@ const DEFAULTS: [(&str, &str); 4] = [
 /// An event is one row, and a row has less than 1 GB.
 const LARGEST_EVENT: usize = 512 * 1024 * 1024;
 
-/// Settings of Kafka that describe its files, replicas or compaction: nothing to do here.
-const WITHOUT_EFFECT: [&str; 32] = [
+/// Settings of Kafka that describe its files, its replicas or when it compacts: nothing to do
+/// here.
+const WITHOUT_EFFECT: [&str; 31] = [
     "compression.gzip.level",
     "compression.lz4.level",
     "compression.type",
     "compression.zstd.level",
-    "delete.retention.ms",
     "file.delete.delay.ms",
     "flush.messages",
     "flush.ms",
@@ -65,8 +67,17 @@ pub(super) struct Settings {
     pub(super) retention_ms: Option<i64>,
     /// The oldest events of a partition are deleted while this much is left; `None` keeps them.
     pub(super) retention_bytes: Option<i64>,
+    /// Events that a later one with the same key replaces are removed; `None` keeps them.
+    pub(super) compaction: Option<Compaction>,
     /// The largest event taken, as [`Event::size`](crate::event::Event::size) counts.
     pub(super) max_message_bytes: usize,
+}
+
+/// How a compacted topic is compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Compaction {
+    /// Tombstones older than this are removed too.
+    pub(super) tombstones_ms: i64,
 }
 
 impl Settings {
@@ -75,17 +86,24 @@ impl Settings {
         if let Some(unknown) = given.keys().find(|key| !is_known(key)) {
             bail!(
                 "{unknown:?} is not a topic setting of Kafka; use {RETENTION_MS}, \
-                 {RETENTION_BYTES}, {MAX_MESSAGE_BYTES} or {CLEANUP_POLICY}"
+                 {RETENTION_BYTES}, {MAX_MESSAGE_BYTES}, {CLEANUP_POLICY} or {DELETE_RETENTION_MS}"
             );
         }
         let value = |key: &str| given.get(key).map_or_else(|| default(key), String::as_str);
-        let deletes = deletes(value(CLEANUP_POLICY))?;
+        let (deletes, compacts) = policies(value(CLEANUP_POLICY))?;
         let retention_ms = limit(RETENTION_MS, value(RETENTION_MS))?.filter(|_| deletes);
         let retention_bytes = limit(RETENTION_BYTES, value(RETENTION_BYTES))?.filter(|_| deletes);
+        let tombstones_ms = number(DELETE_RETENTION_MS, value(DELETE_RETENTION_MS))?;
+        ensure!(
+            tombstones_ms >= 0,
+            "{DELETE_RETENTION_MS} is {tombstones_ms}; it must be 0 or more"
+        );
+        let compaction = compacts.then_some(Compaction { tombstones_ms });
         let max: i32 = number(MAX_MESSAGE_BYTES, value(MAX_MESSAGE_BYTES))?;
         let max = usize::try_from(max)
             .with_context(|| format!("{MAX_MESSAGE_BYTES} is {max}; it must be 0 or more"))?;
-        Ok(Self { retention_ms, retention_bytes, max_message_bytes: max.min(LARGEST_EVENT) })
+        let max_message_bytes = max.min(LARGEST_EVENT);
+        Ok(Self { retention_ms, retention_bytes, compaction, max_message_bytes })
     }
 }
 
@@ -97,9 +115,7 @@ pub(super) fn with_defaults(given: &BTreeMap<String, String>) -> BTreeMap<String
 
 /// Those of the settings that are kept but change nothing here.
 pub(super) fn without_effect(given: &BTreeMap<String, String>) -> Vec<String> {
-    let kept = given.iter().filter(|(key, value)| {
-        WITHOUT_EFFECT.contains(&key.as_str()) || (*key == CLEANUP_POLICY && value.contains("comp"))
-    });
+    let kept = given.iter().filter(|(key, _)| WITHOUT_EFFECT.contains(&key.as_str()));
     kept.map(|(key, value)| format!("{key}={value}")).collect()
 }
 
@@ -111,15 +127,14 @@ fn default(key: &str) -> &'static str {
     DEFAULTS.iter().find(|(known, _)| *known == key).map_or("", |(_, value)| value)
 }
 
-/// Whether the policy deletes. Compaction is not done: a topic that is only compacted keeps
-/// every event, which its readers take as well.
-fn deletes(policy: &str) -> anyhow::Result<bool> {
+/// Whether the policy deletes, and whether it compacts.
+fn policies(policy: &str) -> anyhow::Result<(bool, bool)> {
     let policies: Vec<_> = policy.split(',').map(str::trim).collect();
     ensure!(
         policies.iter().all(|policy| ["delete", "compact"].contains(policy)),
         "{CLEANUP_POLICY} is {policy:?}; it must be \"delete\", \"compact\" or both with a comma"
     );
-    Ok(policies.contains(&"delete"))
+    Ok((policies.contains(&"delete"), policies.contains(&"compact")))
 }
 
 /// A limit of Kafka: -1 is none.
@@ -155,6 +170,7 @@ mod tests {
         let expected = Settings {
             retention_ms: Some(week),
             retention_bytes: None,
+            compaction: None,
             max_message_bytes: 1_048_588,
         };
         assert_eq!(Settings::parse(&BTreeMap::new()).ok(), Some(expected));
@@ -167,13 +183,26 @@ mod tests {
         assert!(refusal("retention.bytes", "-2").contains("-1 for no limit"));
         assert!(refusal("max.message.bytes", "-1").contains("must be 0 or more"));
         assert!(refusal("cleanup.policy", "remove").contains("\"delete\""));
+        assert!(refusal("delete.retention.ms", "-1").contains("must be 0 or more"));
     }
 
     #[test]
-    fn a_topic_that_is_only_compacted_loses_nothing() {
-        let settings = given(&[("cleanup.policy", "compact"), ("segment.ms", "5")]);
-        let parsed = Settings::parse(&settings).ok();
-        assert_eq!(parsed.map(|s| (s.retention_ms, s.retention_bytes)), Some((None, None)));
-        assert_eq!(without_effect(&settings), ["cleanup.policy=compact", "segment.ms=5"]);
+    fn the_policy_says_what_is_removed() {
+        let parsed = |policy: &str| {
+            let settings = given(&[("cleanup.policy", policy), ("retention.ms", "5")]);
+            Settings::parse(&settings).ok().map(|s| (s.retention_ms, s.compaction))
+        };
+        let day = Compaction { tombstones_ms: 24 * 60 * 60 * 1_000 };
+        assert_eq!(parsed("delete"), Some((Some(5), None)));
+        assert_eq!(parsed("compact"), Some((None, Some(day))));
+        assert_eq!(parsed("compact, delete"), Some((Some(5), Some(day))));
+        let settings = given(&[
+            ("cleanup.policy", "compact"),
+            ("delete.retention.ms", "7"),
+            ("min.compaction.lag.ms", "5"),
+        ]);
+        let compaction = Settings::parse(&settings).ok().and_then(|settings| settings.compaction);
+        assert_eq!(compaction, Some(Compaction { tombstones_ms: 7 }));
+        assert_eq!(without_effect(&settings), ["min.compaction.lag.ms=5"]);
     }
 }

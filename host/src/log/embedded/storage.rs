@@ -20,9 +20,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often it is tried in that time.
 const BUSY_STEP: Duration = Duration::from_millis(1);
 
-/// Version of the schema, kept in `user_version`.
-const VERSION: i64 = 1;
-
 /// Large pages: an event of 1 KiB shares a page with its neighbours instead of spilling over.
 const PAGE_BYTES: i64 = 16 * 1024;
 
@@ -39,9 +36,16 @@ const READ_CACHE_KIB: i64 = 12 * 1024;
 /// Page cache of the connection that writes, in KiB.
 const WRITE_CACHE_KIB: i64 = 32 * 1024;
 
+/// What makes each version of the schema out of the one before; the first makes it out of
+/// nothing.
+const MIGRATIONS: [&str; 2] = [EVENTS, MAINTENANCE];
+
+/// Version of the schema, kept in `user_version`.
+const VERSION: i64 = MIGRATIONS.len() as i64;
+
 /// `records` has a rowid on purpose: events are appended to one B-tree whatever their
 /// partition, and the index that orders them holds small entries only.
-const SCHEMA: &str = "
+const EVENTS: &str = "
 CREATE TABLE topics (
     id       INTEGER PRIMARY KEY,
     name     TEXT NOT NULL UNIQUE,
@@ -71,6 +75,27 @@ CREATE TABLE group_offsets (
     partition   INTEGER NOT NULL REFERENCES partitions (id),
     next_offset INTEGER NOT NULL,
     PRIMARY KEY (group_name, partition)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Exclusive writers, what is compacted, and the sessions of the host that has the directory.
+/// A version of its own because from here on a partition may have holes.
+const MAINTENANCE: &str = "
+CREATE TABLE writers (
+    name  TEXT PRIMARY KEY,
+    epoch INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE compactions (
+    partition    INTEGER PRIMARY KEY REFERENCES partitions (id),
+    clean_to     INTEGER NOT NULL,
+    clean_events INTEGER NOT NULL,
+    tombstone    INTEGER
+) STRICT;
+CREATE TABLE members (
+    group_name TEXT NOT NULL,
+    handler    TEXT NOT NULL,
+    slot       INTEGER NOT NULL,
+    PRIMARY KEY (group_name, handler, slot)
 ) STRICT, WITHOUT ROWID;
 ";
 
@@ -151,17 +176,18 @@ fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    match read(&transaction)? {
-        0 => {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-        }
-        VERSION => {}
-        newer => bail!(
-            "it was written by a newer Lockstep: its format is {newer} and this one reads up to \
-             {VERSION}; use the newer Lockstep, or another directory"
-        ),
+    let version = read(&transaction)?;
+    let done = usize::try_from(version).unwrap_or(usize::MAX);
+    let Some(missing) = MIGRATIONS.get(done..) else {
+        bail!(
+            "it was written by a newer Lockstep: its format is {version} and this one reads up \
+             to {VERSION}; use the newer Lockstep, or another directory"
+        )
+    };
+    for migration in missing {
+        transaction.execute_batch(migration)?;
     }
+    transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(())
 }

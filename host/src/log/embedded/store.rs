@@ -7,20 +7,24 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use parking_lot::Mutex;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::catalog::{self, Catalog, Partition};
+use super::compaction::State;
 use super::groups::{Groups, Membership, Owned};
 use super::lock::HostLock;
 use super::read::{self, Cursor};
 use super::signal::Signal;
-use super::storage;
 use super::write::Write;
+use super::{members, storage};
 use crate::log::{Start, Subscription};
 use crate::topic::TopicSpec;
 
 /// Tells the time in milliseconds since the epoch: for stamping events and for retention.
 pub(super) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+const NOTE_COMPACTED: &str = "INSERT OR REPLACE INTO compactions \
+    (partition, clean_to, clean_events, tombstone) VALUES (?1, ?2, ?3, ?4)";
 
 /// What the log, its threads, its sessions and its readers share.
 pub(super) struct Shared {
@@ -42,7 +46,12 @@ impl Shared {
     /// Opens the database in `dir` and creates it when it is missing.
     pub(super) fn open(dir: &Path, host: Option<HostLock>, clock: Clock) -> anyhow::Result<Self> {
         let connection = storage::open_writer(dir, host.is_some())?;
-        let store = Store { connection, catalog: Catalog::default(), groups: Groups::default() };
+        let mut store =
+            Store { connection, catalog: Catalog::default(), groups: Groups::default() };
+        if host.is_some() {
+            // A host that was killed has left its sessions behind.
+            store.publish().with_context(|| format!("failed to write to {:?}", dir.display()))?;
+        }
         Ok(Self {
             dir: dir.to_owned(),
             clock,
@@ -88,6 +97,11 @@ impl Store {
         // Read first: a member whose topics cannot be read must not exist.
         self.load(subscription.topics.iter())?;
         let membership = self.groups.join(subscription);
+        // Before it reads its offsets: see `positions`.
+        if let Err(error) = self.publish() {
+            self.groups.leave(&subscription.group, membership.id);
+            return Err(error);
+        }
         self.assign(&subscription.group);
         Ok(membership)
     }
@@ -96,6 +110,18 @@ impl Store {
     pub(super) fn leave(&mut self, group: &str, member: u64) {
         self.groups.leave(group, member);
         self.assign(group);
+        if let Err(error) = self.publish() {
+            tracing::warn!(group, %error,
+                "failed to write down who left the group; others take it for a member until \
+                 another one comes or leaves");
+        }
+    }
+
+    /// Writes down who is in which group.
+    fn publish(&mut self) -> rusqlite::Result<()> {
+        let write = Write::begin(&mut self.connection, &mut self.catalog, 0)?;
+        members::publish(write.connection(), &self.groups)?;
+        write.commit()
     }
 
     /// Looks for topics that groups wait for.
@@ -158,6 +184,28 @@ impl Store {
     ) -> rusqlite::Result<()> {
         let write = self.begin(0)?;
         write.delete(partition, before, bytes)?;
+        write.commit()
+    }
+
+    /// Removes events of a partition that later ones replace.
+    pub(super) fn remove(
+        &mut self,
+        partition: i64,
+        offsets: &[i64],
+        bytes: i64,
+    ) -> rusqlite::Result<()> {
+        let write = self.begin(0)?;
+        write.remove(partition, offsets, bytes)?;
+        write.commit()
+    }
+
+    /// Notes how far a partition is compacted.
+    pub(super) fn note_compacted(&mut self, partition: i64, state: State) -> rusqlite::Result<()> {
+        let State { clean_to, clean_events, tombstone } = state;
+        let write = self.begin(0)?;
+        let mut statement = write.connection().prepare_cached(NOTE_COMPACTED)?;
+        statement.execute(params![partition, clean_to, clean_events, tombstone])?;
+        drop(statement);
         write.commit()
     }
 

@@ -1,11 +1,13 @@
 //! The behaviour of the embedded log, through its traits.
 
 mod appending;
+mod compacting;
 mod expiring;
 mod group_sharing;
 mod opening;
 mod reading;
 mod transactions;
+mod writing;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -15,6 +15,8 @@ const WRITE_TAIL: &str = "UPDATE partitions SET next_offset = ?2, bytes = ?3 WHE
 const WRITE_OFFSET: &str = "INSERT INTO group_offsets (group_name, partition, next_offset) \
     VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset";
 const DELETE: &str = "DELETE FROM records WHERE partition = ?1 AND offset < ?2";
+const REMOVE: &str = "DELETE FROM records WHERE partition = ?1 AND offset = ?2";
+const SHRINK: &str = "UPDATE partitions SET bytes = bytes - ?2 WHERE id = ?1";
 const WRITE_START: &str =
     "UPDATE partitions SET first_offset = ?2, bytes = bytes - ?3 WHERE id = ?1";
 
@@ -101,7 +103,22 @@ impl<'a> Write<'a> {
         start.execute(params![partition, before, bytes]).map(drop)
     }
 
-    /// The transaction, for reading.
+    /// Removes events from the middle of a partition; `bytes` is what they have.
+    pub(super) fn remove(
+        &self,
+        partition: i64,
+        offsets: &[i64],
+        bytes: i64,
+    ) -> rusqlite::Result<()> {
+        let mut records = self.transaction.prepare_cached(REMOVE)?;
+        for offset in offsets {
+            records.execute(params![partition, offset])?;
+        }
+        let mut shrink = self.transaction.prepare_cached(SHRINK)?;
+        shrink.execute(params![partition, bytes]).map(drop)
+    }
+
+    /// The transaction, for what is not about events and offsets.
     pub(super) fn connection(&self) -> &Connection {
         &self.transaction
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use futures_executor::block_on;
 use rdkafka::Offset;
 use rdkafka::admin::{
@@ -16,9 +16,13 @@ use rdkafka::metadata::{Metadata, MetadataTopic};
 
 use super::client::{Clients, Redacting};
 use super::consumer::list;
+use super::positions;
 use super::reader::KafkaReader;
 use crate::event::TopicPartition;
-use crate::log::{Admin, GroupOffset, PartitionRange, Reader as _, TopicDescription, TopicSummary};
+use crate::log::{
+    Admin, GroupOffset, PartitionRange, ReadFrom, Reader as _, TopicDescription, TopicSummary,
+    has_members,
+};
 use crate::topic::TopicSpec;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -240,6 +244,47 @@ impl Admin for KafkaAdmin {
             self.count(topic, offsets)?;
         }
         Ok(by_topic.into_values().flatten().collect())
+    }
+
+    fn member_names(&self, group: &str) -> anyhow::Result<Vec<String>> {
+        let groups = self
+            .admin
+            .inner()
+            .fetch_group_list(Some(group), TIMEOUT)
+            .map_err(|e| self.clients.error(&e))
+            .with_context(|| format!("failed to read the members of group {group:?}"))?;
+        let members = groups.groups().iter().filter(|g| g.name() == group).flat_map(|g| {
+            g.members().iter().map(|member| {
+                // The broker's form of an address is `/127.0.0.1`.
+                let host = member.client_host().trim_start_matches('/');
+                format!("client {:?} at {host}", member.client_id())
+            })
+        });
+        Ok(members.collect())
+    }
+
+    fn set_offsets(
+        &self,
+        group: &str,
+        offsets: &BTreeMap<TopicPartition, i64>,
+    ) -> anyhow::Result<()> {
+        let names = self.member_names(group)?;
+        ensure!(names.is_empty(), has_members(group, &names));
+        let metadata = self.metadata(None)?;
+        for at in offsets.keys() {
+            let partitions = find(&metadata, &at.topic).map_or(&[][..], MetadataTopic::partitions);
+            ensure!(
+                partitions.iter().any(|partition| partition.id() == at.partition),
+                "partition {at} does not exist; the offsets of group {group:?} are unchanged"
+            );
+        }
+        if offsets.is_empty() { Ok(()) } else { positions::set(&self.clients, group, offsets) }
+    }
+
+    fn offsets(&self, topic: &str, at: ReadFrom) -> anyhow::Result<BTreeMap<i32, i64>> {
+        // Asked for by name, a topic may be created by the broker; the whole list never does.
+        ensure!(find(&self.metadata(None)?, topic).is_some(), "topic {topic:?} does not exist");
+        KafkaReader::offsets(&self.clients, topic, at)
     }
 }
 

@@ -61,6 +61,13 @@ const BATCH_OVERHEAD: usize = 512;
 /// open transaction blocks `read_committed` readers for so long.
 const TRANSACTION_TIMEOUT_MS: &str = "20000";
 
+/// The same for the exclusive writer, whose transactions are large and seldom.
+const WRITER_TRANSACTION_TIMEOUT_MS: &str = "60000";
+
+/// How long a record of the exclusive writer may take, in ms: all of a transaction are queued at
+/// once, and the last one waits for those before it.
+const WRITER_MESSAGE_TIMEOUT_MS: u32 = 45_000;
+
 /// How long a request or a record may take, in ms.
 const REQUEST_TIMEOUT_MS: u32 = 15_000;
 
@@ -122,16 +129,27 @@ impl Clients {
 
     /// A producer for transactions under this id. Only failed deliveries are reported.
     pub(super) fn transactional_producer(&self, id: &str) -> ClientConfig {
+        self.transactional(id, TRANSACTION_TIMEOUT_MS, REQUEST_TIMEOUT_MS)
+    }
+
+    /// The same for transactions of many megabytes.
+    pub(super) fn writer(&self, id: &str) -> ClientConfig {
+        self.transactional(id, WRITER_TRANSACTION_TIMEOUT_MS, WRITER_MESSAGE_TIMEOUT_MS)
+    }
+
+    fn transactional(&self, id: &str, transaction_ms: &str, message_ms: u32) -> ClientConfig {
         let mut client = self.producer();
         if client.get("transaction.timeout.ms").is_none() {
-            client.set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS);
+            client.set("transaction.timeout.ms", transaction_ms);
         }
         // librdkafka takes neither a message nor a socket timeout beyond the transaction's.
         let transaction = client.get("transaction.timeout.ms").and_then(|ms| ms.parse().ok());
-        let within = transaction.unwrap_or(u32::MAX).min(REQUEST_TIMEOUT_MS).to_string();
-        for key in ["message.timeout.ms", "socket.timeout.ms"] {
+        let transaction = transaction.unwrap_or(u32::MAX);
+        let limits =
+            [("message.timeout.ms", message_ms), ("socket.timeout.ms", REQUEST_TIMEOUT_MS)];
+        for (key, limit) in limits {
             if !self.configures(key) {
-                client.set(key, &within);
+                client.set(key, transaction.min(limit).to_string());
             }
         }
         client.set("transactional.id", id).set("delivery.report.only.error", "true");

@@ -39,12 +39,15 @@ pub(super) fn refuses_record(code: RDKafkaErrorCode) -> bool {
 
 /// Whether another producer took over the transactional id, or the broker ended the transaction.
 pub(super) fn fenced(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_some_and(is_fence)
+}
+
+/// See [`fenced`].
+pub(super) fn is_fence(code: RDKafkaErrorCode) -> bool {
     matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::Fenced
-                | RDKafkaErrorCode::ProducerFenced
-                | RDKafkaErrorCode::InvalidProducerEpoch
-        )
+        code,
+        RDKafkaErrorCode::Fenced
+            | RDKafkaErrorCode::ProducerFenced
+            | RDKafkaErrorCode::InvalidProducerEpoch
     )
 }

@@ -4,23 +4,23 @@
 //! librdkafka does not bound: what does not end in time is an unknown outcome, and the producer
 //! is not used again.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{NoCustomPartitioner, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{Producer, ThreadedProducer};
 
-use super::client::{Clients, Redacting};
-use super::error::{Class, class, fenced, refuses_record};
+use super::client::Clients;
+use super::deliveries::Deliveries;
+use super::error::{Class, class, fenced, is_fence, refuses_record};
 use super::record::record;
 use super::watched::Watched;
+use crate::event::Event;
 use crate::log::Produced;
 
 /// One blocking call to librdkafka; retriable ones are repeated until [`CALL_LIMIT`].
@@ -29,6 +29,8 @@ const CALL: Duration = Duration::from_secs(5);
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// After this a single call hangs: its own timeout did not end it.
 const HANGS: Duration = Duration::from_secs(10);
+/// After this the records of an exclusive writer count as lost; they may be many megabytes.
+const WRITER_DRAIN: Duration = Duration::from_secs(55);
 /// A call that takes longer has met a broker that is slow, or away.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -40,8 +42,10 @@ pub(super) enum Failed {
     Unopened(String),
     /// These inputs' records are refused; abort. Indices into the decision's `done`.
     Refused(Vec<usize>, String),
-    /// The producer is finished, or the outcome is unknown.
+    /// The producer is finished.
     Fatal(anyhow::Error),
+    /// The producer is finished, and whether the transaction was committed is unknown.
+    Undecided(anyhow::Error),
 }
 
 /// A transactional producer.
@@ -50,6 +54,8 @@ pub(super) struct TransactionalProducer {
     id: String,
     config: ClientConfig,
     producer: Watched<ThreadedProducer<Deliveries>>,
+    /// How long the records of a transaction may take to be acknowledged.
+    drain_limit: Duration,
     shaken: bool,
 }
 
@@ -65,15 +71,27 @@ impl TransactionalProducer {
         if let Some(size) = clients.batch_size(outputs.iter().map(|topic| &**topic)) {
             config.set("batch.size", size.to_string());
         }
-        Self::start(clients, id, config)
+        Self::start(clients, id, config, CALL_LIMIT)
     }
 
-    fn start(clients: &Arc<Clients>, id: String, config: ClientConfig) -> anyhow::Result<Self> {
+    /// The same for an exclusive writer: for large transactions, into any topic.
+    pub(super) fn open_writer(clients: &Arc<Clients>, id: String) -> anyhow::Result<Self> {
+        let config = clients.writer(&id);
+        Self::start(clients, id, config, WRITER_DRAIN)
+    }
+
+    fn start(
+        clients: &Arc<Clients>,
+        id: String,
+        config: ClientConfig,
+        drain_limit: Duration,
+    ) -> anyhow::Result<Self> {
         let producer = config
             .create_with_context(Deliveries::new(clients.context()))
             .map_err(|e| clients.error(&e))?;
         let producer = Watched::new("kafka-transactions", producer)?;
-        let mut this = Self { clients: Arc::clone(clients), id, config, producer, shaken: false };
+        let clients = Arc::clone(clients);
+        let mut this = Self { clients, id, config, producer, drain_limit, shaken: false };
         let initialised = this.producer.call(HANGS, |producer| producer.init_transactions(CALL));
         match initialised {
             Some(result) => result.map_err(|error| this.explain(&error)),
@@ -94,7 +112,8 @@ impl TransactionalProducer {
 
     /// Replaces the producer by one of the same id and of a new epoch, which fences this one.
     pub(super) fn replace(&mut self) -> anyhow::Result<()> {
-        *self = Self::start(&self.clients, self.id.clone(), self.config.clone())?;
+        let (id, config) = (self.id.clone(), self.config.clone());
+        *self = Self::start(&self.clients, id, config, self.drain_limit)?;
         tracing::debug!(id = self.id, "transactional producer replaced");
         Ok(())
     }
@@ -106,11 +125,9 @@ impl TransactionalProducer {
         offsets: TopicPartitionList,
         group: ConsumerGroupMetadata,
     ) -> Result<(), Failed> {
-        let producer = self.producer.client();
-        producer.context().clear();
-        producer.begin_transaction().map_err(|e| self.failed(&e, "begin"))?;
+        self.begin()?;
         for item in produced {
-            self.send(item)?;
+            self.send(&item.event, item.input)?;
         }
         let to = Arc::new((offsets, group));
         let sent = self.repeat("send offsets", move |producer| {
@@ -123,7 +140,48 @@ impl TransactionalProducer {
         self.refused()?;
         sent?;
         drained?;
-        self.repeat("commit", |producer| producer.commit_transaction(CALL))
+        self.commit()
+    }
+
+    /// Writes these events, and no offsets, in one transaction.
+    pub(super) fn write(&mut self, events: &[Event]) -> Result<(), Failed> {
+        self.begin()?;
+        for (number, event) in events.iter().enumerate() {
+            self.send(event, number)?;
+        }
+        let drained = self.drain();
+        self.refused()?;
+        drained?;
+        self.commit()
+    }
+
+    /// Whether the id belongs to another producer by now.
+    pub(super) fn is_fenced(&self) -> bool {
+        let fatal = self.producer.client().client().fatal_error();
+        fatal.is_some_and(|(code, _)| is_fence(code))
+    }
+
+    /// The topics that the brokers know.
+    pub(super) fn topics(&self) -> anyhow::Result<HashSet<String>> {
+        let metadata = self.producer.client().client().fetch_metadata(None, CALL);
+        let metadata = metadata.map_err(|e| self.clients.no_answer(&e));
+        let metadata = metadata.context("failed to look up the topics")?;
+        let known = metadata.topics().iter().filter(|topic| topic.error().is_none());
+        Ok(known.map(|topic| topic.name().to_owned()).collect())
+    }
+
+    fn begin(&self) -> Result<(), Failed> {
+        let producer = self.producer.client();
+        producer.context().clear();
+        producer.begin_transaction().map_err(|e| self.failed(&e, "begin"))
+    }
+
+    fn commit(&mut self) -> Result<(), Failed> {
+        let committed = self.repeat("commit", |producer| producer.commit_transaction(CALL));
+        committed.map_err(|failed| match failed {
+            Failed::Fatal(error) => Failed::Undecided(error),
+            failed => failed,
+        })
     }
 
     /// Ends the open transaction without a trace. `Err` means that the producer is finished.
@@ -133,14 +191,14 @@ impl TransactionalProducer {
             Err(Failed::Abort(reason) | Failed::Unopened(reason) | Failed::Refused(_, reason)) => {
                 bail!("failed to abort the transaction of {:?}: {reason}", self.id)
             }
-            Err(Failed::Fatal(error)) => Err(error),
+            Err(Failed::Fatal(error) | Failed::Undecided(error)) => Err(error),
         }
     }
 
     /// Hands one record to librdkafka, waiting while its queue is full.
-    fn send(&self, item: &Produced) -> Result<(), Failed> {
+    fn send(&self, event: &Event, input: usize) -> Result<(), Failed> {
         let begun = Instant::now();
-        let mut next = record(&item.event, item.input);
+        let mut next = record(event, input);
         loop {
             match self.producer.client().send(next) {
                 Ok(()) => return Ok(()),
@@ -153,10 +211,10 @@ impl TransactionalProducer {
                 Err((error, _)) => {
                     let code = error.rdkafka_error_code();
                     if code.is_some_and(refuses_record) {
-                        return Err(Failed::Refused(vec![item.input], self.text(&error)));
+                        return Err(Failed::Refused(vec![input], self.text(&error)));
                     }
                     self.refused()?;
-                    let reason = format!("topic {:?}: {}", item.event.topic, self.text(&error));
+                    let reason = format!("topic {:?}: {}", event.topic, self.text(&error));
                     return Err(match code {
                         Some(RDKafkaErrorCode::Fatal) => {
                             Failed::Fatal(anyhow::anyhow!("failed to write to {reason}"))
@@ -174,10 +232,11 @@ impl TransactionalProducer {
         let begun = Instant::now();
         let producer = self.producer.client();
         while producer.in_flight_count() > 0 {
-            if begun.elapsed() > CALL_LIMIT {
+            if begun.elapsed() > self.drain_limit {
                 return Err(Failed::Fatal(anyhow::anyhow!(
-                    "{} records were not acknowledged within {CALL_LIMIT:?}",
-                    producer.in_flight_count()
+                    "{} records were not acknowledged within {:?}",
+                    producer.in_flight_count(),
+                    self.drain_limit
                 )));
             }
             let pause = if begun.elapsed() < Duration::from_millis(2) { 50 } else { 200 };
@@ -248,67 +307,4 @@ impl TransactionalProducer {
 
 fn hangs(what: &str) -> anyhow::Error {
     anyhow::anyhow!("failed to {what}: librdkafka did not come back within {HANGS:?}")
-}
-
-/// Collects failed deliveries. With `delivery.report.only.error` there are no others.
-struct Deliveries {
-    shared: Redacting,
-    failures: Mutex<HashMap<usize, RDKafkaErrorCode>>,
-}
-
-impl Deliveries {
-    fn new(shared: Redacting) -> Self {
-        Self { shared, failures: Mutex::default() }
-    }
-
-    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<usize, RDKafkaErrorCode>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn clear(&self) {
-        self.failures().clear();
-    }
-
-    /// Why deliveries failed: the first failure purges the records behind it, which says less.
-    fn cause(&self) -> Option<RDKafkaErrorCode> {
-        let failures = self.failures();
-        let purged = |code: &RDKafkaErrorCode| {
-            matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
-        };
-        failures.values().min_by_key(|code| purged(code)).copied()
-    }
-
-    fn refused(&self) -> (Vec<usize>, Option<RDKafkaErrorCode>) {
-        let failures = self.failures();
-        let mut refused = failures.iter().filter(|(_, code)| refuses_record(**code)).peekable();
-        let code = refused.peek().map(|(_, code)| **code);
-        (refused.map(|(input, _)| *input).collect(), code)
-    }
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.shared.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.shared.error(error, reason);
-    }
-}
-
-impl ProducerContext<NoCustomPartitioner> for Deliveries {
-    /// The index of the input that the record came from.
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, input: usize) {
-        if let Err((error, _)) = result {
-            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-            let mut failures = self.failures();
-            // A refusal says more than the purge of its siblings that follows it.
-            let known = failures.get(&input).copied();
-            if known.is_none_or(|known| !refuses_record(known)) {
-                failures.insert(input, code);
-            }
-        }
-    }
 }

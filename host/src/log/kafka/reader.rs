@@ -1,6 +1,6 @@
 //! Reads topics outside any group's life: no membership, no commits, committed events only.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,21 @@ impl KafkaReader {
             from.iter().map(|(at, offset)| (at.clone(), Offset::Offset(*offset))).collect();
         reader.assign(&from)?;
         Ok(reader)
+    }
+
+    /// Where reading one topic from a point on begins, by partition.
+    pub(super) fn offsets(
+        clients: &Arc<Clients>,
+        topic: &str,
+        start: ReadFrom,
+    ) -> anyhow::Result<BTreeMap<i32, i64>> {
+        let reader = Self::create(clients, topic)?;
+        let resolved = reader.resolve(&reader.partitions()?, start)?;
+        let known = resolved.into_iter().filter_map(|(at, offset)| match offset {
+            Offset::Offset(offset) => Some((at.partition, offset)),
+            _ => None,
+        });
+        Ok(known.collect())
     }
 
     fn create(clients: &Arc<Clients>, topic: &str) -> anyhow::Result<Self> {

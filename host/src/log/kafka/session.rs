@@ -181,7 +181,7 @@ impl Session for KafkaSession {
                 Ok(Commit::Abandoned(reason))
             }
             Err(Failed::Refused(inputs, reason)) => Ok(self.refuse(decision, &inputs, reason)),
-            Err(Failed::Fatal(error)) => Err(error),
+            Err(Failed::Fatal(error) | Failed::Undecided(error)) => Err(error),
         }
     }
 

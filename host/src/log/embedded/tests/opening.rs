@@ -42,6 +42,24 @@ fn a_log_of_a_newer_version_is_left_alone() {
 }
 
 #[test]
+fn a_log_of_the_first_version_is_taken_over_with_all_it_holds() {
+    let host = Host::new();
+    append_to(&host.log, "in", &[0, 1]);
+    let Host { log, dir } = host;
+    drop(log);
+    let path = dir.path().join(super::super::storage::FILE);
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let back = "DROP TABLE writers; DROP TABLE compactions; DROP TABLE members; \
+        PRAGMA user_version = 1;";
+    connection.execute_batch(back).unwrap();
+    drop(connection);
+    let log = EmbeddedLog::open_host(dir.path(), "host-1").unwrap();
+    assert_eq!(positions(&read_all(&log, "in")).len(), 2);
+    log.writer("registry").unwrap().write(vec![event("out", "x")]).unwrap();
+    assert!(log.session(&subscription(0)).is_ok());
+}
+
+#[test]
 fn a_directory_that_cannot_be_is_named() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("file");

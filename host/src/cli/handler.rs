@@ -1,0 +1,87 @@
+//! `lockstep handler`: looks at what is deployed, and changes how it runs.
+
+mod change;
+mod confirm;
+mod history;
+mod list;
+mod offsets;
+mod status;
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::exit::ExitCode;
+use super::registry::RegistrySelection;
+use super::stdout::OutputFormat;
+
+/// List, watch, pause, roll back and delete what is deployed.
+///
+/// What is deployed is in the registry, which lives in the log; every command works on all hosts
+/// of the fleet, and waits until they have done what was asked.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  lockstep handler list
+  lockstep handler status weather
+  lockstep handler rollback weather --config lockstep.toml")]
+pub(super) enum HandlerCommand {
+    List(list::ListArgs),
+    Status(status::StatusArgs),
+    History(history::HistoryArgs),
+    Rollback(change::RollbackArgs),
+    Pause(change::PauseArgs),
+    Resume(change::ResumeArgs),
+    Restart(change::RestartArgs),
+    Scale(change::ScaleArgs),
+    Reset(offsets::ResetArgs),
+    Delete(change::DeleteArgs),
+}
+
+pub(super) fn run(command: &HandlerCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        HandlerCommand::List(args) => list::list(args),
+        HandlerCommand::Status(args) => status::status(args),
+        HandlerCommand::History(args) => history::history(args),
+        HandlerCommand::Rollback(args) => change::rollback(args),
+        HandlerCommand::Pause(args) => change::pause(args),
+        HandlerCommand::Resume(args) => change::resume(args),
+        HandlerCommand::Restart(args) => change::restart(args),
+        HandlerCommand::Scale(args) => change::scale(args),
+        HandlerCommand::Reset(args) => offsets::reset(args),
+        HandlerCommand::Delete(args) => change::delete(args),
+    }?;
+    Ok(ExitCode::Success)
+}
+
+/// What commands that only look have in common.
+#[derive(Args, Debug)]
+struct Looking {
+    /// Form of the result
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    output: OutputFormat,
+
+    #[command(flatten)]
+    registry: RegistrySelection,
+}
+
+/// What commands that change something have in common.
+#[derive(Args, Debug)]
+struct Changing {
+    /// Do not wait for the hosts
+    #[arg(long)]
+    no_wait: bool,
+
+    /// How long to wait for the hosts
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    registry: RegistrySelection,
+}
+
+/// A point in time for people, in UTC and to the second.
+fn time(ms: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(ms).unwrap_or_default());
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
+}

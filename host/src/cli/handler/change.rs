@@ -1,0 +1,188 @@
+//! The commands that change how a handler runs: each writes one record, and waits for the hosts.
+
+use clap::Args;
+
+use super::confirm::confirm;
+use super::{Changing, offsets};
+use crate::cli::registry::{operator, refused};
+use crate::cli::rollout;
+use crate::cli::stdout::Stdout;
+use crate::deployment::operation::Operation;
+
+/// Go back to an earlier revision.
+///
+/// Makes the revision before the active one, or the one that --to names, the active one again. The
+/// hosts take it up between two transactions. The events that the other one has handled stay
+/// handled, unless --rewind is said: then the handler rests while its offsets are set back to where
+/// that revision took each partition over.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  lockstep handler rollback weather
+  lockstep handler rollback weather --to 3
+  lockstep handler rollback weather --rewind --yes")]
+pub(in crate::cli) struct RollbackArgs {
+    /// The handler
+    name: String,
+
+    /// The revision [default: the one before the active one]
+    #[arg(long, value_name = "REVISION")]
+    to: Option<u64>,
+
+    /// Handle again what the active revision has handled; their outputs are written again
+    #[arg(long)]
+    rewind: bool,
+
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+
+    #[command(flatten)]
+    changing: Changing,
+}
+
+/// Stop the workers of a handler on all hosts.
+///
+/// They finish their transactions and leave the group. Events wait in the source topics until the
+/// handler is resumed.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  lockstep handler pause weather
+  lockstep handler pause weather --config lockstep.toml")]
+pub(in crate::cli) struct PauseArgs {
+    /// The handler
+    name: String,
+
+    #[command(flatten)]
+    changing: Changing,
+}
+
+/// Start the workers of a paused handler.
+///
+/// It goes on where it stopped.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  lockstep handler resume weather
+  lockstep handler resume weather --config lockstep.toml")]
+pub(in crate::cli) struct ResumeArgs {
+    /// The handler
+    name: String,
+
+    #[command(flatten)]
+    changing: Changing,
+}
+
+/// Stop and start the workers of a handler on all hosts.
+///
+/// Partitions that wait at an event go on with it.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  lockstep handler restart weather
+  lockstep handler restart weather --config lockstep.toml")]
+pub(in crate::cli) struct RestartArgs {
+    /// The handler
+    name: String,
+
+    #[command(flatten)]
+    changing: Changing,
+}
+
+/// Change how many workers a handler has on each host.
+///
+/// No more of them work at once, in the whole fleet, than its source topics have partitions. A
+/// deployment brings back the number of the manifest.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  lockstep handler scale weather --workers 4
+  lockstep handler scale weather --as-manifest")]
+pub(in crate::cli) struct ScaleArgs {
+    /// The handler
+    name: String,
+
+    /// Workers on each host
+    #[arg(long, value_name = "N", required_unless_present = "as_manifest")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    workers: Option<u32>,
+
+    /// As many as the manifest says
+    #[arg(long, conflicts_with = "workers")]
+    as_manifest: bool,
+
+    #[command(flatten)]
+    changing: Changing,
+}
+
+/// End a handler on all hosts.
+///
+/// Topics, their events and the group's offsets stay: deployed again under the same name, it goes
+/// on where it stopped.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  lockstep handler delete weather
+  lockstep handler delete weather --yes")]
+pub(in crate::cli) struct DeleteArgs {
+    /// The handler
+    name: String,
+
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+
+    #[command(flatten)]
+    changing: Changing,
+}
+
+pub(super) fn rollback(args: &RollbackArgs) -> anyhow::Result<()> {
+    if args.rewind {
+        return offsets::rewind(&args.name, args.to, args.yes, &args.changing);
+    }
+    perform(&args.name, &Operation::Rollback(args.to), &args.changing)
+}
+
+pub(super) fn pause(args: &PauseArgs) -> anyhow::Result<()> {
+    perform(&args.name, &Operation::Pause, &args.changing)
+}
+
+pub(super) fn resume(args: &ResumeArgs) -> anyhow::Result<()> {
+    perform(&args.name, &Operation::Resume, &args.changing)
+}
+
+pub(super) fn restart(args: &RestartArgs) -> anyhow::Result<()> {
+    perform(&args.name, &Operation::Restart, &args.changing)
+}
+
+pub(super) fn scale(args: &ScaleArgs) -> anyhow::Result<()> {
+    perform(&args.name, &Operation::Scale(args.workers), &args.changing)
+}
+
+pub(super) fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
+    confirm(args.yes, &format!("end handler {:?} on all hosts", args.name))?;
+    perform(&args.name, &Operation::Delete, &args.changing)
+}
+
+fn perform(name: &str, operation: &Operation, changing: &Changing) -> anyhow::Result<()> {
+    let store = changing.registry.open()?;
+    let plan = store.perform(name, operation, &operator(), None).map_err(refused)?;
+    let wanted = plan.deployment.as_ref();
+    let hosts = match changing.no_wait {
+        true => Vec::new(),
+        false => rollout::wait_for_all(&store, name, wanted, changing.timeout)?,
+    };
+    let mut out = Stdout::new();
+    let what = match wanted {
+        Some(wanted) if wanted.paused => "is paused".to_owned(),
+        Some(wanted) => format!("runs revision {}", wanted.revision),
+        None => "is deleted".to_owned(),
+    };
+    let place = match hosts.as_slice() {
+        [] => String::new(),
+        hosts => format!(" on {}", hosts.join(", ")),
+    };
+    out.line(&format!("{name} {what}{place}"))?;
+    out.flush()
+}

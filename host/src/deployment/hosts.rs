@@ -1,0 +1,163 @@
+//! What the hosts of a fleet say of themselves, in the topic `hosts`: who is there, what each one
+//! runs, and why something does not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use super::control::ControlTopics;
+use super::record;
+use crate::event::{Event, now_ms};
+use crate::log::{Log, ReadFrom, Reader};
+
+/// How often a host says how it is.
+pub const INTERVAL: Duration = Duration::from_secs(1);
+/// A host that has said nothing for so long is not there.
+pub const SILENCE: Duration = Duration::from_secs(10);
+
+/// What a host says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostReport {
+    /// Its id within the fleet.
+    pub host: String,
+    /// The release of Lockstep that it runs.
+    pub version: String,
+    /// When it started, in milliseconds since the Unix epoch.
+    pub started_at: i64,
+    /// When it said this, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// Its handlers, by name.
+    pub handlers: Vec<HandlerReport>,
+}
+
+/// A handler on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandlerReport {
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub state: HandlerState,
+    /// The revision that all its workers run; 0 when none does.
+    pub revision: u64,
+    /// The revision that the registry wants; 0 for a handler of the host's own configuration.
+    pub wanted: u64,
+    /// When the record of the registry was written that this host has seen and acted on last, in
+    /// milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub seen: i64,
+    /// Its workers on this host.
+    pub workers: u32,
+    /// Events that became outputs or dead letters since its workers began.
+    pub events: u64,
+    /// How many of them became dead letters.
+    pub dead_letters: u64,
+    /// What went wrong last, with the handler or with what was deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How a handler on a host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HandlerState {
+    /// Its workers start, or take another revision up.
+    Starting,
+    /// They run.
+    Running,
+    /// They are stopped until the handler is resumed.
+    Paused,
+    /// The wanted revision cannot run here; what ran before goes on.
+    Failed,
+}
+
+/// Those who have spoken lately.
+pub struct Hosts {
+    reader: Box<dyn Reader>,
+    /// By id: the first that was heard of each, and the last.
+    hosts: BTreeMap<String, [HostReport; 2]>,
+}
+
+impl Hosts {
+    /// Listens from a little before now on.
+    pub fn listen(log: &dyn Log, topics: &ControlTopics) -> anyhow::Result<Self> {
+        let since = now_ms().saturating_sub(i64::try_from(SILENCE.as_millis())?);
+        let reader = log
+            .reader(&topics.hosts, ReadFrom::Timestamp(since))
+            .with_context(|| format!("failed to read topic {:?}", &*topics.hosts))?;
+        Ok(Self { reader, hosts: BTreeMap::new() })
+    }
+
+    /// Waits up to `max_wait` for news; `true` when everything that was said has been heard.
+    pub fn hear(&mut self, max_wait: Duration) -> anyhow::Result<bool> {
+        let events = self.reader.read(1_000, max_wait)?;
+        for event in &events {
+            let key = String::from_utf8_lossy(event.event.key.as_deref().unwrap_or_default());
+            match record::value::<HostReport>(event, &key) {
+                Ok(Some(report)) => self.note(key.into_owned(), report),
+                Ok(None) => drop(self.hosts.remove(&*key)),
+                Err(error) => warn!("{error}"),
+            }
+        }
+        Ok(events.is_empty() && self.reader.at_end())
+    }
+
+    fn note(&mut self, id: String, report: HostReport) {
+        let before = self.hosts.remove(&id);
+        // One that has started anew counts from 0.
+        let first = before
+            .map(|[first, _]| first)
+            .filter(|first| first.started_at == report.started_at)
+            .unwrap_or_else(|| report.clone());
+        self.hosts.insert(id, [first, report]);
+    }
+
+    /// The events per second of a handler on a host, since it was first heard.
+    pub fn rate(&self, host: &str, handler: &str) -> f64 {
+        let Some([first, last]) = self.hosts.get(host) else { return 0.0 };
+        let events = |report: &HostReport| report.handler(handler).map_or(0, |h| h.events);
+        let seconds = last.at.saturating_sub(first.at) as f64 / 1000.0;
+        match seconds > 0.0 {
+            true => events(last).saturating_sub(events(first)) as f64 / seconds,
+            false => 0.0,
+        }
+    }
+
+    /// Hears everything that was said until now.
+    pub fn catch_up(&mut self) -> anyhow::Result<()> {
+        while !self.hear(Duration::from_millis(100))? {}
+        Ok(())
+    }
+
+    /// The hosts that are there, by id.
+    pub fn live(&self) -> impl Iterator<Item = &HostReport> {
+        let since = now_ms().saturating_sub(i64::try_from(SILENCE.as_millis()).unwrap_or(i64::MAX));
+        self.hosts.values().map(|[_, last]| last).filter(move |report| report.at > since)
+    }
+}
+
+impl HostReport {
+    /// The handler of this name.
+    pub fn handler(&self, name: &str) -> Option<&HandlerReport> {
+        self.handlers.iter().find(|handler| handler.name == name)
+    }
+
+    /// The event that says this.
+    pub fn event(&self, topics: &ControlTopics) -> anyhow::Result<Event> {
+        Ok(Event { value: Some(record::encode(self)?), ..farewell(&self.host, topics) })
+    }
+}
+
+/// The event by which a host says that it goes.
+pub fn farewell(host: &str, topics: &ControlTopics) -> Event {
+    Event {
+        topic: Arc::clone(&topics.hosts),
+        key: Some(host.as_bytes().to_vec()),
+        value: None,
+        headers: Vec::new(),
+        timestamp_ms: Some(now_ms()),
+    }
+}

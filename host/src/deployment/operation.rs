@@ -1,0 +1,485 @@
+//! What can be done to a handler in the registry, as the records that do it. Pure: nothing here
+//! reads or writes a log.
+
+use super::record::{ComponentRecord, DeploymentRecord, Key, RevisionRecord, encode};
+use super::registry::{Deployed, Registry};
+use crate::digest::Digest;
+use crate::event::Position;
+
+/// Revisions of a handler that are kept beside the active one; older ones go when a new one comes.
+const KEPT_REVISIONS: usize = 20;
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Makes a new revision and activates it.
+    Deploy {
+        /// What it consists of.
+        revision: RevisionRecord,
+        /// The newest revision when the deployer looked; 0 when there was none. Another one by
+        /// now came between.
+        base: u64,
+    },
+    /// Activates an earlier revision, the one before the active one if none is named.
+    Rollback(Option<u64>),
+    /// Stops the workers.
+    Pause,
+    /// Starts them again.
+    Resume,
+    /// Stops and starts them.
+    Restart,
+    /// Another number of workers on each host; `None` is the manifest's.
+    Scale(Option<u32>),
+    /// Ends the handler. What is in the topics and the group's offsets stay.
+    Delete,
+}
+
+/// Who does it, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// A name for people, such as `ada@laptop`.
+    pub by: String,
+    /// Milliseconds since the Unix epoch.
+    pub now: i64,
+}
+
+/// What is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Records; without a value: tombstones.
+    pub records: Vec<(Key, Option<Vec<u8>>)>,
+    /// How the handler runs afterwards; `None` when it does not.
+    pub deployment: Option<DeploymentRecord>,
+}
+
+/// Why nothing is done.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such handler.
+    #[error("there is no handler {name:?} in the registry{}", hint(.alike))]
+    NotThere {
+        /// The name that was given.
+        name: String,
+        /// The names there are.
+        alike: Vec<String>,
+    },
+    /// Somebody else was faster.
+    #[error(
+        "revision {revision} of handler {name:?} came between: {by} deployed it; look at it with \
+         `lockstep handler history {name}`, and deploy again if yours is to replace it"
+    )]
+    CameBetween {
+        /// The handler.
+        name: String,
+        /// The revision that is active now.
+        revision: u64,
+        /// Who deployed it.
+        by: String,
+    },
+    /// There is no such revision.
+    #[error("handler {name:?} has no revision {revision}; it has {}", numbers(.there))]
+    NoSuchRevision {
+        /// The handler.
+        name: String,
+        /// The number that was given.
+        revision: u64,
+        /// The numbers there are.
+        there: Vec<u64>,
+    },
+    /// There is nothing to go back to.
+    #[error(
+        "handler {name:?} has no revision before {revision}, so there is nothing to go back to"
+    )]
+    NothingBefore {
+        /// The handler.
+        name: String,
+        /// Its active revision.
+        revision: u64,
+    },
+    /// It is so already.
+    #[error("handler {name:?} {state}: nothing to do")]
+    AlreadySo {
+        /// The handler.
+        name: String,
+        /// How it is.
+        state: String,
+    },
+    /// A record could not be written down.
+    #[error(transparent)]
+    Encoding(#[from] anyhow::Error),
+}
+
+impl Operation {
+    /// A word for it, as it stands in the records.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Deploy { .. } => "deploy",
+            Self::Rollback(_) => "rollback",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Restart => "restart",
+            Self::Scale(_) => "scale",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// What was planned, when it was done already: by an earlier attempt of the same operator whose
+    /// end is not known.
+    pub fn is_done(&self, registry: &Registry, name: &str, who: &Operator) -> Option<Plan> {
+        let record = registry.handler(name)?.deployment.as_ref()?;
+        let is_it = record.by == who.by && record.at == who.now && record.action == self.word();
+        is_it.then(|| Plan { records: Vec::new(), deployment: Some(record.clone()) })
+    }
+
+    /// The records that do this to the handler of this name.
+    pub fn plan(&self, registry: &Registry, name: &str, who: &Operator) -> Result<Plan, Refusal> {
+        let mut plan = Plan { records: Vec::new(), deployment: None };
+        if let Self::Deploy { revision, base } = self {
+            plan.deploy(registry, name, who, revision, *base)?;
+        } else {
+            let (deployed, now) = present(registry, name)?;
+            if *self == Self::Delete {
+                plan.delete(deployed, name);
+            } else {
+                let next = self.next(deployed, now, name, who)?;
+                plan.activate(name, next)?;
+            }
+        }
+        plan.tidy(registry, who.now)?;
+        Ok(plan)
+    }
+
+    /// How the handler runs afterwards.
+    fn next(
+        &self,
+        deployed: &Deployed,
+        now: &DeploymentRecord,
+        name: &str,
+        who: &Operator,
+    ) -> Result<DeploymentRecord, Refusal> {
+        let mut next = DeploymentRecord {
+            at: who.now,
+            by: who.by.clone(),
+            action: self.word().to_owned(),
+            ..now.clone()
+        };
+        match self {
+            Self::Rollback(to) => next.revision = target(deployed, now, name, *to)?,
+            Self::Pause => next.paused = true,
+            Self::Resume => next.paused = false,
+            Self::Restart => next.restarts += 1,
+            Self::Scale(workers) => next.workers = *workers,
+            // Dealt with by their own plans.
+            Self::Deploy { .. } | Self::Delete => {}
+        }
+        let same = (next.revision, next.paused, next.workers, next.restarts)
+            == (now.revision, now.paused, now.workers, now.restarts);
+        if same {
+            return Err(Refusal::AlreadySo { name: name.to_owned(), state: self.state(now) });
+        }
+        Ok(next)
+    }
+
+    /// How the handler is when there is nothing to do.
+    fn state(&self, now: &DeploymentRecord) -> String {
+        match self {
+            Self::Pause => "is paused already".to_owned(),
+            Self::Resume => "is not paused".to_owned(),
+            Self::Scale(Some(workers)) => format!("has {workers} workers on each host already"),
+            Self::Scale(None) => "has as many workers as its manifest says already".to_owned(),
+            _ => format!("runs revision {} already", now.revision),
+        }
+    }
+}
+
+/// A handler that is deployed, or the names of those that are.
+fn present<'a>(
+    registry: &'a Registry,
+    name: &str,
+) -> Result<(&'a Deployed, &'a DeploymentRecord), Refusal> {
+    let found = registry.handler(name);
+    found.and_then(|deployed| Some((deployed, deployed.deployment.as_ref()?))).ok_or_else(|| {
+        let alike = registry.handlers().map(|(name, ..)| name.to_owned()).collect();
+        Refusal::NotThere { name: name.to_owned(), alike }
+    })
+}
+
+/// The revision to go back to.
+fn target(
+    deployed: &Deployed,
+    now: &DeploymentRecord,
+    name: &str,
+    to: Option<u64>,
+) -> Result<u64, Refusal> {
+    let name = name.to_owned();
+    let Some(to) = to else {
+        let before = deployed.revisions.range(..now.revision).next_back();
+        return before
+            .map(|(number, _)| *number)
+            .ok_or(Refusal::NothingBefore { name, revision: now.revision });
+    };
+    if deployed.revisions.contains_key(&to) {
+        return Ok(to);
+    }
+    let there = deployed.revisions.keys().copied().collect();
+    Err(Refusal::NoSuchRevision { name, revision: to, there })
+}
+
+impl Plan {
+    fn deploy(
+        &mut self,
+        registry: &Registry,
+        name: &str,
+        who: &Operator,
+        revision: &RevisionRecord,
+        base: u64,
+    ) -> Result<(), Refusal> {
+        let nothing = Deployed::default();
+        let deployed = registry.handler(name).unwrap_or(&nothing);
+        let newest = deployed.newest();
+        if newest != base {
+            let by = deployed.revisions.get(&newest).map(|r| r.deployed_by.clone());
+            return Err(Refusal::CameBetween {
+                name: name.to_owned(),
+                revision: newest,
+                by: by.unwrap_or_default(),
+            });
+        }
+        let number = newest + 1;
+        self.put(Key::Revision(name.to_owned(), number), revision)?;
+        let active = deployed.deployment.as_ref().map(|now| now.revision);
+        let surplus = match active {
+            Some(_) => (deployed.revisions.len() + 1).saturating_sub(KEPT_REVISIONS),
+            // It was deleted: what is left of it has only kept the count.
+            None => deployed.revisions.len(),
+        };
+        let old = deployed.revisions.keys().filter(|number| Some(**number) != active);
+        for number in old.take(surplus) {
+            self.records.push((Key::Revision(name.to_owned(), *number), None));
+            self.forget_fences(deployed, name, |revision| revision == *number);
+        }
+        let before = deployed.deployment.clone();
+        self.activate(
+            name,
+            DeploymentRecord {
+                revision: number,
+                // Who deploys wants it to run as the manifest says.
+                paused: false,
+                workers: None,
+                restarts: before.map_or(0, |now| now.restarts),
+                at: who.now,
+                by: who.by.clone(),
+                action: "deploy".to_owned(),
+            },
+        )
+    }
+
+    /// Forgets what these revisions have handled.
+    fn forget_fences(&mut self, deployed: &Deployed, name: &str, of: impl Fn(u64) -> bool) {
+        for fence in deployed.fences.iter().filter(|fence| of(fence.revision)) {
+            let first = Position {
+                topic: fence.topic.as_str().into(),
+                partition: fence.partition,
+                offset: fence.from,
+            };
+            self.records.push((Key::Fence(name.to_owned(), fence.revision, first), None));
+        }
+    }
+
+    /// The newest revision stays, so that numbers are never used twice.
+    fn delete(&mut self, deployed: &Deployed, name: &str) {
+        self.records.push((Key::Deployment(name.to_owned()), None));
+        self.forget_fences(deployed, name, |_| true);
+        let newest = deployed.newest();
+        for number in deployed.revisions.keys().filter(|number| **number != newest) {
+            self.records.push((Key::Revision(name.to_owned(), *number), None));
+        }
+    }
+
+    fn activate(&mut self, name: &str, next: DeploymentRecord) -> Result<(), Refusal> {
+        self.put(Key::Deployment(name.to_owned()), &next)?;
+        self.deployment = Some(next);
+        Ok(())
+    }
+
+    /// Marks the components that no revision refers to any more, and those that one refers to
+    /// again.
+    fn tidy(&mut self, registry: &Registry, now: i64) -> Result<(), Refusal> {
+        let mut after = registry.clone();
+        for record in self.records.clone() {
+            after.apply(super::record::of(record)?);
+        }
+        for (digest, component) in registry.components() {
+            let unused_since = match (after.refers_to(digest), component.unused_since) {
+                (true, Some(_)) => None,
+                (false, None) => Some(now),
+                _ => continue,
+            };
+            let record = ComponentRecord { unused_since, ..component.clone() };
+            self.put(Key::Component(*digest), &record)?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, key: Key, value: &impl serde::Serialize) -> Result<(), Refusal> {
+        self.records.push((key, Some(encode(value)?)));
+        Ok(())
+    }
+}
+
+/// The components that no revision has referred to since before `then`, in milliseconds since the
+/// Unix epoch.
+pub fn unused_since_before(registry: &Registry, then: i64) -> Vec<(Digest, ComponentRecord)> {
+    let is_old = |record: &ComponentRecord| record.unused_since.is_some_and(|since| since < then);
+    registry
+        .components()
+        .filter(|(digest, record)| is_old(record) && !registry.refers_to(digest))
+        .map(|(digest, record)| (*digest, record.clone()))
+        .collect()
+}
+
+fn hint(names: &[String]) -> String {
+    match names {
+        [] => "; nothing was deployed yet: `lockstep deploy FOLDER` does it".to_owned(),
+        names => format!("; there is {}", names.join(", ")),
+    }
+}
+
+fn numbers(there: &[u64]) -> String {
+    there.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record;
+    use super::*;
+
+    fn who(by: &str) -> Operator {
+        Operator { by: by.to_owned(), now: 5 }
+    }
+
+    fn revision(component: &[u8], by: &str) -> RevisionRecord {
+        RevisionRecord {
+            component: Digest::of(component),
+            bytes: component.len() as u64,
+            manifest: "name = \"h\"".to_owned(),
+            deployed_at: 5,
+            deployed_by: by.to_owned(),
+            signature: None,
+        }
+    }
+
+    fn perform(registry: &mut Registry, operation: &Operation) -> Result<Plan, Refusal> {
+        let plan = operation.plan(registry, "h", &who("ada"))?;
+        for record in plan.records.clone() {
+            registry.apply(record::of(record)?);
+        }
+        Ok(plan)
+    }
+
+    fn deploy(registry: &mut Registry, component: &[u8]) -> Result<Plan, Refusal> {
+        let base = registry.handler("h").map_or(0, Deployed::newest);
+        let new = revision(component, "ada");
+        let digest = new.component;
+        let plan = perform(registry, &Operation::Deploy { revision: new, base })?;
+        if registry.component(&digest).is_none() {
+            let stored = ComponentRecord { bytes: 1, chunks: 1, begins: 0, unused_since: None };
+            registry.apply(record::Record::Component(digest, Some(stored)));
+        }
+        Ok(plan)
+    }
+
+    fn active(registry: &Registry) -> Option<u64> {
+        Some(registry.handler("h")?.active()?.0)
+    }
+
+    #[test]
+    fn revisions_are_numbered_and_gone_back_to() -> Result<(), Refusal> {
+        let mut registry = Registry::default();
+        deploy(&mut registry, b"one")?;
+        deploy(&mut registry, b"two")?;
+        deploy(&mut registry, b"three")?;
+        assert_eq!(active(&registry), Some(3));
+        perform(&mut registry, &Operation::Rollback(None))?;
+        assert_eq!(active(&registry), Some(2));
+        perform(&mut registry, &Operation::Rollback(Some(1)))?;
+        assert_eq!(active(&registry), Some(1));
+        let refused = perform(&mut registry, &Operation::Rollback(None)).unwrap_err().to_string();
+        assert!(refused.contains("no revision before 1"), "{refused}");
+        let refused =
+            perform(&mut registry, &Operation::Rollback(Some(7))).unwrap_err().to_string();
+        assert!(refused.contains("has no revision 7; it has 1, 2, 3"), "{refused}");
+        deploy(&mut registry, b"four")?;
+        assert_eq!(active(&registry), Some(4), "a number is never used twice");
+        Ok(())
+    }
+
+    #[test]
+    fn who_deploys_on_top_of_something_unseen_is_told_what_came_between() -> Result<(), Refusal> {
+        let mut registry = Registry::default();
+        deploy(&mut registry, b"one")?;
+        let late = Operation::Deploy { revision: revision(b"two", "grace"), base: 0 };
+        let refused = late.plan(&registry, "h", &who("grace")).unwrap_err().to_string();
+        assert!(refused.contains("revision 1") && refused.contains("ada deployed it"), "{refused}");
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_so_already_is_said() -> Result<(), Refusal> {
+        let mut registry = Registry::default();
+        for (operation, words) in [
+            (Operation::Pause, "nothing was deployed yet"),
+            (Operation::Delete, "no handler \"h\""),
+        ] {
+            let refused = perform(&mut registry, &operation).unwrap_err().to_string();
+            assert!(refused.contains(words), "{refused}");
+        }
+        deploy(&mut registry, b"one")?;
+        for (operation, words) in [
+            (Operation::Resume, "is not paused"),
+            (Operation::Scale(None), "as its manifest says"),
+            (Operation::Rollback(Some(1)), "runs revision 1 already"),
+        ] {
+            let refused = perform(&mut registry, &operation).unwrap_err().to_string();
+            assert!(refused.contains(words), "{refused}");
+        }
+        let next = perform(&mut registry, &Operation::Pause)?.deployment;
+        assert_eq!(next.map(|next| (next.paused, next.action)), Some((true, "pause".to_owned())));
+        Ok(())
+    }
+
+    #[test]
+    fn a_component_is_unused_once_no_revision_refers_to_it() -> Result<(), Refusal> {
+        let mut registry = Registry::default();
+        deploy(&mut registry, b"one")?;
+        deploy(&mut registry, b"two")?;
+        assert!(unused_since_before(&registry, 100).is_empty());
+        perform(&mut registry, &Operation::Delete)?;
+        assert_eq!(active(&registry), None);
+        let unused: Vec<_> = unused_since_before(&registry, 100).into_iter().map(|u| u.0).collect();
+        let mut both = [Digest::of(b"one"), Digest::of(b"two")];
+        both.sort_unstable();
+        assert_eq!(unused, both);
+        assert!(unused_since_before(&registry, 5).is_empty(), "not before its time is over");
+        deploy(&mut registry, b"one")?;
+        assert_eq!(active(&registry), Some(3), "numbers go on after a deletion");
+        let unused: Vec<_> = unused_since_before(&registry, 100).into_iter().map(|u| u.0).collect();
+        assert_eq!(unused, [Digest::of(b"two")]);
+        Ok(())
+    }
+
+    #[test]
+    fn old_revisions_go_and_the_active_one_stays() -> Result<(), Refusal> {
+        let mut registry = Registry::default();
+        for number in 0..KEPT_REVISIONS as u8 {
+            deploy(&mut registry, &[number])?;
+        }
+        perform(&mut registry, &Operation::Rollback(Some(1)))?;
+        deploy(&mut registry, b"new")?;
+        let kept: Vec<_> =
+            registry.handler("h").map_or(vec![], |h| h.revisions.keys().copied().collect());
+        assert_eq!(kept.len(), KEPT_REVISIONS);
+        assert!(kept.contains(&1) && !kept.contains(&2), "{kept:?}");
+        Ok(())
+    }
+}
