@@ -39,6 +39,7 @@ mod configuration;
 mod crashes;
 mod dead_letters;
 mod deploy;
+mod deploy_faults;
 mod dev;
 mod dev_watch;
 mod fleet;

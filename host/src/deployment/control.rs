@@ -1,6 +1,5 @@
 //! The control topics of a fleet: what they are called, and how they are made.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::DEFAULT_CLUSTER_ID;
@@ -36,12 +35,25 @@ impl ControlTopics {
 
     /// How they are made when they are missing.
     pub fn specs(&self) -> [TopicSpec; 3] {
-        [&self.components, &self.deployments, &self.hosts].map(|name| TopicSpec {
-            name: Arc::clone(name),
-            partitions: 1,
-            replication_factor: None,
-            settings: BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]),
-        })
+        let kept = &[("cleanup.policy", "compact")][..];
+        // What a host said an hour ago is of no use, and it says something every second.
+        let passing = &[
+            ("cleanup.policy", "compact,delete"),
+            ("retention.ms", "3600000"),
+            ("segment.ms", "600000"),
+        ][..];
+        [(&self.components, kept), (&self.deployments, kept), (&self.hosts, passing)]
+            .map(|(name, settings)| spec(name, settings))
+    }
+}
+
+fn spec(name: &Arc<str>, settings: &[(&str, &str)]) -> TopicSpec {
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    TopicSpec {
+        name: Arc::clone(name),
+        partitions: 1,
+        replication_factor: None,
+        settings: settings.iter().map(owned).collect(),
     }
 }
 

@@ -138,13 +138,21 @@ impl Follower {
                 return;
             }
         }
-        let mut attempt = 0;
+        let (mut attempt, mut told) = (0, String::new());
         while !self.stop.requested() {
             let begun = Instant::now();
             let Err(error) = self.follow() else { return };
             attempt = if begun.elapsed() > PAUSES.max { 1 } else { attempt + 1 };
             let pause = PAUSES.backoff(attempt, fastrand::f64());
-            warn!("deployments are not followed, and what runs goes on: {error:#}");
+            // A log that is down, or that may not be written to, says the same again and again.
+            let reason = format!("{error:#}");
+            if reason != told {
+                warn!(
+                    "deployments are not followed, and what runs goes on (`deployments = false` \
+                     does without them): {reason}"
+                );
+            }
+            told = reason;
             self.stop.sleep(pause);
         }
     }
