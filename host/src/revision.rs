@@ -12,6 +12,7 @@ use tracing::info;
 
 use crate::deployment;
 use crate::deployment::fence::Fences;
+use crate::digest::Digest;
 use crate::handler::Handler;
 use crate::wasm::{Program, Runtime};
 
@@ -19,6 +20,8 @@ use crate::wasm::{Program, Runtime};
 pub struct Revision {
     /// The manifest; its `revision` is the number.
     pub handler: Arc<Handler>,
+    /// The digest of the component.
+    pub digest: Digest,
     /// The component, made for this manifest.
     pub program: Arc<Program>,
     /// What is written down about the partitions that it takes over, when it is deployed.
@@ -44,7 +47,12 @@ impl Revision {
             handler = %handler.name, world = program.world().as_str(), bytes = component.len(),
             took = ?begun.elapsed(), "component loaded"
         );
-        Ok(Self { handler, program: Arc::new(program), fences: None })
+        Ok(Self {
+            handler,
+            program: Arc::new(program),
+            fences: None,
+            digest: Digest::of(component),
+        })
     }
 }
 

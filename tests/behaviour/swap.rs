@@ -8,12 +8,14 @@ use std::thread;
 use lockstep::event::Consumed;
 use lockstep_tests::developer::Developer;
 use lockstep_tests::event::{Has, With, event, sorted_texts};
+use lockstep_tests::fleet::Fleet;
 use lockstep_tests::scenario::Scenario;
 use lockstep_tests::wait::{eventually, eventually_ok};
 use serde_json::Value;
 
 on_both_logs![
     swaps_under_load_lose_repeat_and_reorder_nothing,
+    deployments_under_load_lose_repeat_and_reorder_nothing,
     a_halted_partition_goes_on_with_the_revision_that_mends_it,
     an_event_that_waits_for_its_retry_is_tried_at_once_by_a_new_revision,
     a_manifest_that_subscribes_to_something_else_restarts_the_workers,
@@ -35,16 +37,7 @@ fn swaps_under_load_lose_repeat_and_reorder_nothing(world: Scenario) {
     let world = &developer.world;
     let done = AtomicBool::new(false);
     let produced = thread::scope(|scope| {
-        let producing = scope.spawn(|| {
-            let mut number = 0;
-            while !done.load(Ordering::Relaxed) {
-                let some = (number..number + 50)
-                    .map(|n| event(&input, format!("{n:07}")).key((n % 16).to_string()));
-                world.produce(some);
-                number += 50;
-            }
-            number
-        });
+        let producing = scope.spawn(|| produce_until(&done, world, &input));
         for revision in 2..SWAPS + 2 {
             // Each has something to do.
             let before = world.log().committed(&developer.handler.group, &input);
@@ -58,16 +51,57 @@ fn swaps_under_load_lose_repeat_and_reorder_nothing(world: Scenario) {
         producing.join().expect("the producer does not panic")
     });
     world.settle(&developer.handler);
+    assert_each_has_one_output(world, &output, produced);
+    assert_eq!(world.read(&developer.handler.dead_letters), []);
+    assert_eq!(host.handler(&developer.handler.name)["revision"], SWAPS + 1);
+}
 
-    let outputs = world.read(&output);
+fn deployments_under_load_lose_repeat_and_reorder_nothing(world: Scenario) {
+    const DEPLOYMENTS: u64 = 8;
+    let fleet = Fleet::new(world, 4);
+    fleet.manifest("workers = 2");
+    let host = fleet.world.start();
+    fleet.deploy("identity", &[]).ok();
+    let done = AtomicBool::new(false);
+    let produced = thread::scope(|scope| {
+        let producing = scope.spawn(|| produce_until(&done, &fleet.world, &fleet.input));
+        for revision in 2..=DEPLOYMENTS {
+            let guest = if revision % 2 == 0 { "stamp" } else { "identity" };
+            let said = fleet.deploy(guest, &[]).ok();
+            assert!(said.contains(&format!("revision {revision} is active")), "{said}");
+        }
+        done.store(true, Ordering::Relaxed);
+        producing.join().expect("the producer does not panic")
+    });
+    let handled = || fleet.world.read(&fleet.output).len();
+    eventually("everything is handled", || handled() >= produced);
+    assert_each_has_one_output(&fleet.world, &fleet.output, produced);
+    assert_eq!(host.handler(&fleet.name)["revision"], DEPLOYMENTS);
+    let swapped = host.output().matches("change=swapped").count() as u64;
+    assert_eq!(swapped, DEPLOYMENTS - 1, "no deployment restarts the workers");
+}
+
+/// Writes numbered events, and says how many.
+fn produce_until(done: &AtomicBool, world: &Scenario, input: &str) -> usize {
+    let mut number = 0;
+    while !done.load(Ordering::Relaxed) {
+        let some = (number..number + 50)
+            .map(|n| event(input, format!("{n:07}")).key((n % 16).to_string()));
+        world.produce(some);
+        number += 50;
+    }
+    number
+}
+
+/// Each of so many inputs has one output, and their order is kept.
+fn assert_each_has_one_output(world: &Scenario, output: &str, produced: usize) {
+    let outputs = world.read(output);
     let expected: Vec<_> = (0..produced).map(|n| format!("{n:07}")).collect();
     let mut inputs: Vec<_> = outputs.iter().map(input_of).collect();
     inputs.sort();
     assert_eq!(inputs.len(), expected.len(), "each input has one output");
     assert!(inputs == expected, "each input has one output");
     assert_in_order(&outputs);
-    assert_eq!(world.read(&developer.handler.dead_letters), []);
-    assert_eq!(host.handler(&developer.handler.name)["revision"], SWAPS + 1);
 }
 
 /// What came in: `identity` passes it on, `stamp` wraps it. Each is what its revision says.

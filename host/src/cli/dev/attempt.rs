@@ -53,16 +53,14 @@ pub(super) struct Candidate {
     pub(super) manifest: PathBuf,
     /// The folder of the manifest.
     pub(super) folder: PathBuf,
-    /// The digest of the component that it runs with; `None` when that is not known.
-    pub(super) digest: Option<Digest>,
     /// When a change was noticed; `None` when nothing has changed, and what runs is only tested.
     pub(super) noticed: Option<Instant>,
 }
 
 /// How an attempt ended.
 pub(super) enum Attempted {
-    /// This revision, with a component of this digest, is the active one.
-    Active(Arc<Revision>, Digest),
+    /// This revision is the active one.
+    Active(Arc<Revision>),
     /// Nothing is to be changed; the manifest as it was read, when it could be.
     Nothing(Option<Box<Handler>>),
     /// It was called off.
@@ -91,7 +89,7 @@ pub(super) fn attempt(tools: &Tools, candidate: &Candidate, stop: &Stop) -> Atte
         return Attempted::Stopped;
     }
     let runs = match &tried {
-        Ok(Attempted::Active(revision, _)) => &revision.handler.name,
+        Ok(Attempted::Active(revision)) => &revision.handler.name,
         _ => &old.name,
     };
     tools.screen.idle(runs);
@@ -125,9 +123,9 @@ impl Attempt<'_> {
         }
         let component = deployment::read_component(&handler)
             .map_err(|e| Refusal::new("no component", format!("{e:#}"), Some(&handler)))?;
-        let digest = Digest::of(&component);
         handler.revision = self.old.revision;
-        let changed = handler != *self.old || self.candidate.digest != Some(digest);
+        let changed =
+            handler != *self.old || self.candidate.active.digest != Digest::of(&component);
         if changed && handler.name == self.old.name {
             handler.revision += 1;
         }
@@ -146,7 +144,7 @@ impl Attempt<'_> {
         })?;
         self.wait_until_it_runs(&revision.handler, change);
         self.properties(&revision);
-        Ok(Attempted::Active(revision, digest))
+        Ok(Attempted::Active(revision))
     }
 
     fn load(&self, handler: Handler, component: &[u8]) -> Result<Arc<Revision>, Refusal> {

@@ -12,7 +12,6 @@ use tracing::{error, info};
 use super::attempt::{Attempted, Candidate, Tools, attempt};
 use crate::cli::folders::Found;
 use crate::cli::sources::Sources;
-use crate::digest::Digest;
 use crate::handler::Handler;
 use crate::revision::Revision;
 use crate::stop::Stop;
@@ -30,7 +29,6 @@ pub(super) struct Project {
     /// What runs.
     active: Arc<Revision>,
     sources: Sources,
-    digest: Option<Digest>,
 }
 
 /// Handlers that run and are watched.
@@ -53,13 +51,11 @@ struct Running {
 impl Project {
     /// A project whose handler has just been started from what lies in its folder.
     pub(super) fn new(found: &Found, active: &Arc<Revision>, builds: bool) -> Self {
-        let component = std::fs::read(&active.handler.component).ok();
         Self {
             manifest: found.manifest.clone(),
             folder: found.folder.clone(),
             active: Arc::clone(active),
             sources: Sources::of(&found.manifest, &found.folder, &active.handler, builds),
-            digest: component.map(|component| Digest::of(&component)),
         }
     }
 }
@@ -123,9 +119,8 @@ impl Session {
         };
         let project = &mut self.projects[running.index];
         let handler = match running.thread.join() {
-            Ok(Attempted::Active(revision, digest)) => {
+            Ok(Attempted::Active(revision)) => {
                 project.active = revision;
-                project.digest = Some(digest);
                 Handler::clone(&project.active.handler)
             }
             Ok(Attempted::Nothing(Some(handler))) => *handler,
@@ -169,7 +164,6 @@ impl Session {
             active: Arc::clone(&project.active),
             manifest: project.manifest.clone(),
             folder: project.folder.clone(),
-            digest: project.digest,
             noticed,
         };
         let (tools, cancel) = (self.tools.clone(), Stop::default());
