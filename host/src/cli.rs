@@ -9,6 +9,7 @@ mod build;
 mod building;
 mod check;
 mod completions;
+mod confirm;
 mod consume;
 mod deploy;
 mod dev;

@@ -33,8 +33,8 @@ use source::Source;
 
 /// Ship a handler to all hosts of a fleet.
 ///
-/// Builds the handler in FOLDER, or takes a component from a file or an OCI registry, checks it as a host does, and writes it to
-/// the registry, which lives in the log. Every host of the fleet takes the new revision up between
+/// Builds the handler in FOLDER, or takes a component from a file or an OCI registry, checks it as a
+/// host does, and writes it to the registry, which lives in the log. Every host of the fleet takes the new revision up between
 /// two transactions: no event is lost or repeated, and no rebalance happens unless the
 /// subscription changes. Waits until all hosts run it. If one of them cannot, the old revision is
 /// made the active one again, and the reason is told.
@@ -187,7 +187,8 @@ fn check_topics(args: &DeployArgs, store: &Store, handler: &Handler) -> anyhow::
     }
     bail!(
         "handler {:?} names topics that do not exist in {}: {}; make them with `lockstep topic \
-         create` or --create-topics, or describe them under [[topics]] in its manifest, then hosts make them",
+         create` or --create-topics, or describe them under [[topics]] in its manifest, \
+         then hosts make them",
         handler.name,
         store.log().describe(),
         missing.join(", ")
@@ -232,11 +233,12 @@ fn roll_out(
         ),
         Outcome::Refused(reasons) => reasons,
     };
-    let old = before.handler(name).and_then(Deployed::active).map(|(number, _)| number);
-    let (operation, what) = match old {
-        Some(old) => (Operation::Rollback(Some(old)), format!("revision {old} is active again")),
-        None => (Operation::Delete, "there is no earlier one, so it was taken back".to_owned()),
+    let before = before.handler(name).and_then(|deployed| deployed.deployment.clone());
+    let what = match &before {
+        Some(before) => format!("revision {} is active again", before.revision),
+        None => "there is no earlier one, so it was taken back".to_owned(),
     };
+    let operation = Operation::TakeBack { revision, before };
     let back = store.perform(name, &operation, &operator(), None).map_err(refused);
     back.with_context(|| format!("failed to take back revision {revision}"))?;
     bail!(

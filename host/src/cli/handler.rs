@@ -1,7 +1,6 @@
 //! `lockstep handler`: looks at what is deployed, and changes how it runs.
 
 mod change;
-mod confirm;
 mod history;
 mod list;
 mod offsets;

@@ -1,6 +1,9 @@
 //! What can be done to a handler in the registry, as the records that do it. Pure: nothing here
 //! reads or writes a log.
 
+#[cfg(test)]
+mod tests;
+
 use super::record::{ComponentRecord, DeploymentRecord, Key, RevisionRecord, encode};
 use super::registry::{Deployed, Registry};
 use crate::digest::Digest;
@@ -22,6 +25,14 @@ pub enum Operation {
     },
     /// Activates an earlier revision, the one before the active one if none is named.
     Rollback(Option<u64>),
+    /// Undoes the deployment of this revision, which some host cannot run: the handler is again as
+    /// it was before, or gone when there was none.
+    TakeBack {
+        /// What was deployed. Another revision by now came between, and stays.
+        revision: u64,
+        /// How the handler ran before.
+        before: Option<DeploymentRecord>,
+    },
     /// Stops the workers.
     Pause,
     /// Starts them again.
@@ -115,6 +126,7 @@ impl Operation {
         match self {
             Self::Deploy { .. } => "deploy",
             Self::Rollback(_) => "rollback",
+            Self::TakeBack { .. } => "take-back",
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Restart => "restart",
@@ -138,7 +150,12 @@ impl Operation {
             plan.deploy(registry, name, who, revision, *base)?;
         } else {
             let (deployed, now) = present(registry, name)?;
-            if *self == Self::Delete {
+            if let Self::TakeBack { revision, .. } = self
+                && now.revision != *revision
+            {
+                return Err(came_between(deployed, name, now.revision));
+            }
+            if matches!(self, Self::Delete | Self::TakeBack { before: None, .. }) {
                 plan.delete(deployed, name);
             } else {
                 let next = self.next(deployed, now, name, who)?;
@@ -169,8 +186,13 @@ impl Operation {
             Self::Resume => next.paused = false,
             Self::Restart => next.restarts += 1,
             Self::Scale(workers) => next.workers = *workers,
+            Self::TakeBack { before: Some(before), .. } => {
+                next.revision = before.revision;
+                next.paused = before.paused;
+                next.workers = before.workers;
+            }
             // Dealt with by their own plans.
-            Self::Deploy { .. } | Self::Delete => {}
+            Self::Deploy { .. } | Self::Delete | Self::TakeBack { before: None, .. } => {}
         }
         let same = (next.revision, next.paused, next.workers, next.restarts)
             == (now.revision, now.paused, now.workers, now.restarts);
@@ -193,7 +215,7 @@ impl Operation {
 }
 
 /// A handler that is deployed, or the names of those that are.
-fn present<'a>(
+pub fn present<'a>(
     registry: &'a Registry,
     name: &str,
 ) -> Result<(&'a Deployed, &'a DeploymentRecord), Refusal> {
@@ -202,6 +224,11 @@ fn present<'a>(
         let alike = registry.handlers().map(|(name, ..)| name.to_owned()).collect();
         Refusal::NotThere { name: name.to_owned(), alike }
     })
+}
+
+fn came_between(deployed: &Deployed, name: &str, revision: u64) -> Refusal {
+    let by = deployed.revisions.get(&revision).map(|r| r.deployed_by.clone());
+    Refusal::CameBetween { name: name.to_owned(), revision, by: by.unwrap_or_default() }
 }
 
 /// The revision to go back to.
@@ -238,12 +265,7 @@ impl Plan {
         let deployed = registry.handler(name).unwrap_or(&nothing);
         let newest = deployed.newest();
         if newest != base {
-            let by = deployed.revisions.get(&newest).map(|r| r.deployed_by.clone());
-            return Err(Refusal::CameBetween {
-                name: name.to_owned(),
-                revision: newest,
-                by: by.unwrap_or_default(),
-            });
+            return Err(came_between(deployed, name, newest));
         }
         let number = newest + 1;
         self.put(Key::Revision(name.to_owned(), number), revision)?;
@@ -347,139 +369,4 @@ fn hint(names: &[String]) -> String {
 
 fn numbers(there: &[u64]) -> String {
     there.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::record;
-    use super::*;
-
-    fn who(by: &str) -> Operator {
-        Operator { by: by.to_owned(), now: 5 }
-    }
-
-    fn revision(component: &[u8], by: &str) -> RevisionRecord {
-        RevisionRecord {
-            component: Digest::of(component),
-            bytes: component.len() as u64,
-            manifest: "name = \"h\"".to_owned(),
-            deployed_at: 5,
-            deployed_by: by.to_owned(),
-            signature: None,
-        }
-    }
-
-    fn perform(registry: &mut Registry, operation: &Operation) -> Result<Plan, Refusal> {
-        let plan = operation.plan(registry, "h", &who("ada"))?;
-        for record in plan.records.clone() {
-            registry.apply(record::of(record)?);
-        }
-        Ok(plan)
-    }
-
-    fn deploy(registry: &mut Registry, component: &[u8]) -> Result<Plan, Refusal> {
-        let base = registry.handler("h").map_or(0, Deployed::newest);
-        let new = revision(component, "ada");
-        let digest = new.component;
-        let plan = perform(registry, &Operation::Deploy { revision: new, base })?;
-        if registry.component(&digest).is_none() {
-            let stored = ComponentRecord { bytes: 1, chunks: 1, begins: 0, unused_since: None };
-            registry.apply(record::Record::Component(digest, Some(stored)));
-        }
-        Ok(plan)
-    }
-
-    fn active(registry: &Registry) -> Option<u64> {
-        Some(registry.handler("h")?.active()?.0)
-    }
-
-    #[test]
-    fn revisions_are_numbered_and_gone_back_to() -> Result<(), Refusal> {
-        let mut registry = Registry::default();
-        deploy(&mut registry, b"one")?;
-        deploy(&mut registry, b"two")?;
-        deploy(&mut registry, b"three")?;
-        assert_eq!(active(&registry), Some(3));
-        perform(&mut registry, &Operation::Rollback(None))?;
-        assert_eq!(active(&registry), Some(2));
-        perform(&mut registry, &Operation::Rollback(Some(1)))?;
-        assert_eq!(active(&registry), Some(1));
-        let refused = perform(&mut registry, &Operation::Rollback(None)).unwrap_err().to_string();
-        assert!(refused.contains("no revision before 1"), "{refused}");
-        let refused =
-            perform(&mut registry, &Operation::Rollback(Some(7))).unwrap_err().to_string();
-        assert!(refused.contains("has no revision 7; it has 1, 2, 3"), "{refused}");
-        deploy(&mut registry, b"four")?;
-        assert_eq!(active(&registry), Some(4), "a number is never used twice");
-        Ok(())
-    }
-
-    #[test]
-    fn who_deploys_on_top_of_something_unseen_is_told_what_came_between() -> Result<(), Refusal> {
-        let mut registry = Registry::default();
-        deploy(&mut registry, b"one")?;
-        let late = Operation::Deploy { revision: revision(b"two", "grace"), base: 0 };
-        let refused = late.plan(&registry, "h", &who("grace")).unwrap_err().to_string();
-        assert!(refused.contains("revision 1") && refused.contains("ada deployed it"), "{refused}");
-        Ok(())
-    }
-
-    #[test]
-    fn what_is_so_already_is_said() -> Result<(), Refusal> {
-        let mut registry = Registry::default();
-        for (operation, words) in [
-            (Operation::Pause, "nothing was deployed yet"),
-            (Operation::Delete, "no handler \"h\""),
-        ] {
-            let refused = perform(&mut registry, &operation).unwrap_err().to_string();
-            assert!(refused.contains(words), "{refused}");
-        }
-        deploy(&mut registry, b"one")?;
-        for (operation, words) in [
-            (Operation::Resume, "is not paused"),
-            (Operation::Scale(None), "as its manifest says"),
-            (Operation::Rollback(Some(1)), "runs revision 1 already"),
-        ] {
-            let refused = perform(&mut registry, &operation).unwrap_err().to_string();
-            assert!(refused.contains(words), "{refused}");
-        }
-        let next = perform(&mut registry, &Operation::Pause)?.deployment;
-        assert_eq!(next.map(|next| (next.paused, next.action)), Some((true, "pause".to_owned())));
-        Ok(())
-    }
-
-    #[test]
-    fn a_component_is_unused_once_no_revision_refers_to_it() -> Result<(), Refusal> {
-        let mut registry = Registry::default();
-        deploy(&mut registry, b"one")?;
-        deploy(&mut registry, b"two")?;
-        assert!(unused_since_before(&registry, 100).is_empty());
-        perform(&mut registry, &Operation::Delete)?;
-        assert_eq!(active(&registry), None);
-        let unused: Vec<_> = unused_since_before(&registry, 100).into_iter().map(|u| u.0).collect();
-        let mut both = [Digest::of(b"one"), Digest::of(b"two")];
-        both.sort_unstable();
-        assert_eq!(unused, both);
-        assert!(unused_since_before(&registry, 5).is_empty(), "not before its time is over");
-        deploy(&mut registry, b"one")?;
-        assert_eq!(active(&registry), Some(3), "numbers go on after a deletion");
-        let unused: Vec<_> = unused_since_before(&registry, 100).into_iter().map(|u| u.0).collect();
-        assert_eq!(unused, [Digest::of(b"two")]);
-        Ok(())
-    }
-
-    #[test]
-    fn old_revisions_go_and_the_active_one_stays() -> Result<(), Refusal> {
-        let mut registry = Registry::default();
-        for number in 0..KEPT_REVISIONS as u8 {
-            deploy(&mut registry, &[number])?;
-        }
-        perform(&mut registry, &Operation::Rollback(Some(1)))?;
-        deploy(&mut registry, b"new")?;
-        let kept: Vec<_> =
-            registry.handler("h").map_or(vec![], |h| h.revisions.keys().copied().collect());
-        assert_eq!(kept.len(), KEPT_REVISIONS);
-        assert!(kept.contains(&1) && !kept.contains(&2), "{kept:?}");
-        Ok(())
-    }
 }

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::confirm::confirm;
 use super::{Changing, offsets};
+use crate::cli::confirm::confirm;
 use crate::cli::registry::{operator, refused};
 use crate::cli::rollout;
 use crate::cli::stdout::Stdout;
@@ -41,6 +41,16 @@ pub(in crate::cli) struct RollbackArgs {
     changing: Changing,
 }
 
+/// A handler, and nothing else to say of it.
+#[derive(Args, Debug)]
+struct One {
+    /// The handler
+    name: String,
+
+    #[command(flatten)]
+    changing: Changing,
+}
+
 /// Stop the workers of a handler on all hosts.
 ///
 /// They finish their transactions and leave the group. Events wait in the source topics until the
@@ -51,11 +61,8 @@ Examples:
   lockstep handler pause weather
   lockstep handler pause weather --config lockstep.toml")]
 pub(in crate::cli) struct PauseArgs {
-    /// The handler
-    name: String,
-
     #[command(flatten)]
-    changing: Changing,
+    one: One,
 }
 
 /// Start the workers of a paused handler.
@@ -67,11 +74,8 @@ Examples:
   lockstep handler resume weather
   lockstep handler resume weather --config lockstep.toml")]
 pub(in crate::cli) struct ResumeArgs {
-    /// The handler
-    name: String,
-
     #[command(flatten)]
-    changing: Changing,
+    one: One,
 }
 
 /// Stop and start the workers of a handler on all hosts.
@@ -83,11 +87,8 @@ Examples:
   lockstep handler restart weather
   lockstep handler restart weather --config lockstep.toml")]
 pub(in crate::cli) struct RestartArgs {
-    /// The handler
-    name: String,
-
     #[command(flatten)]
-    changing: Changing,
+    one: One,
 }
 
 /// Change how many workers a handler has on each host.
@@ -145,15 +146,15 @@ pub(super) fn rollback(args: &RollbackArgs) -> anyhow::Result<()> {
 }
 
 pub(super) fn pause(args: &PauseArgs) -> anyhow::Result<()> {
-    perform(&args.name, &Operation::Pause, &args.changing)
+    perform(&args.one.name, &Operation::Pause, &args.one.changing)
 }
 
 pub(super) fn resume(args: &ResumeArgs) -> anyhow::Result<()> {
-    perform(&args.name, &Operation::Resume, &args.changing)
+    perform(&args.one.name, &Operation::Resume, &args.one.changing)
 }
 
 pub(super) fn restart(args: &RestartArgs) -> anyhow::Result<()> {
-    perform(&args.name, &Operation::Restart, &args.changing)
+    perform(&args.one.name, &Operation::Restart, &args.one.changing)
 }
 
 pub(super) fn scale(args: &ScaleArgs) -> anyhow::Result<()> {

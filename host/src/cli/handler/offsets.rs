@@ -9,14 +9,13 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::Changing;
-use super::confirm::confirm;
 use crate::cli::arguments::read_from;
-use crate::cli::exit::CliError;
+use crate::cli::confirm::confirm;
 use crate::cli::registry::{operator, refused};
 use crate::cli::rollout;
 use crate::cli::stdout::Stdout;
 use crate::deployment::manifest;
-use crate::deployment::operation::Operation;
+use crate::deployment::operation::{Operation, present};
 use crate::deployment::registry::Deployed;
 use crate::deployment::store::Store;
 use crate::event::TopicPartition;
@@ -57,12 +56,7 @@ type Offsets = BTreeMap<TopicPartition, i64>;
 pub(super) fn reset(args: &ResetArgs) -> anyhow::Result<()> {
     let store = args.changing.registry.open()?;
     let registry = store.registry()?;
-    let deployed = registry.handler(&args.name);
-    let deployed = deployed.filter(|deployed| deployed.deployment.is_some());
-    let Some(deployed) = deployed else {
-        let problem = format!("there is no handler {:?} in the registry", args.name);
-        return Err(CliError::NotFound(problem).into());
-    };
+    let (deployed, record) = present(&registry, &args.name).map_err(|e| refused(e.into()))?;
     let handler = active_handler(&args.name, deployed)?;
     let mut offsets = Offsets::new();
     for topic in &handler.from {
@@ -77,7 +71,7 @@ pub(super) fn reset(args: &ResetArgs) -> anyhow::Result<()> {
         offsets.len()
     );
     confirm(args.yes, &what)?;
-    let was_paused = deployed.deployment.as_ref().is_some_and(|record| record.paused);
+    let was_paused = record.paused;
     rest(&store, &args.name, &handler.group, was_paused, args.changing.timeout)?;
     store.log().admin().set_offsets(&handler.group, &offsets).with_context(paused(&args.name))?;
     if !was_paused {

@@ -6,12 +6,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Looking;
-use crate::cli::exit::CliError;
+use crate::cli::registry::refused;
 use crate::cli::stdout::{OutputFormat, Stdout};
 use crate::cli::table::table;
 use crate::deployment::hosts::{HandlerState, Hosts};
 use crate::deployment::manifest;
-use crate::deployment::registry::{Deployed, Registry};
+use crate::deployment::operation::present;
+use crate::deployment::registry::Deployed;
 use crate::deployment::store::Store;
 
 /// Show how a handler is on each host, and how far it is in each partition.
@@ -65,6 +66,9 @@ struct Partition {
 pub(super) fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let store = args.looking.registry.open()?;
     let registry = store.registry()?;
+    if let Some(name) = &args.name {
+        present(&registry, name).map_err(|refusal| refused(refusal.into()))?;
+    }
     let mut hosts = Hosts::listen(&**store.log(), store.topics())?;
     hosts.catch_up()?;
     let mut all = Vec::new();
@@ -73,25 +77,12 @@ pub(super) fn status(args: &StatusArgs) -> anyhow::Result<()> {
             all.push(of(&store, &hosts, name, deployed)?);
         }
     }
-    if let (Some(name), true) = (&args.name, all.is_empty()) {
-        return Err(CliError::NotFound(missing(name, &registry)).into());
-    }
     let mut out = Stdout::new();
     match args.looking.output {
         OutputFormat::Json => out.json(&all)?,
         OutputFormat::Text => out.text(&text(&all))?,
     }
     out.flush()
-}
-
-fn missing(name: &str, registry: &Registry) -> String {
-    let names: Vec<_> = registry.handlers().map(|(name, ..)| name).collect();
-    match names.as_slice() {
-        [] => format!("there is no handler {name:?} in the registry: nothing is deployed"),
-        names => {
-            format!("there is no handler {name:?} in the registry; there is {}", names.join(", "))
-        }
-    }
 }
 
 fn of(store: &Store, hosts: &Hosts, name: &str, deployed: &Deployed) -> anyhow::Result<Status> {

@@ -1,0 +1,152 @@
+use super::*;
+use crate::deployment::record;
+
+fn who(by: &str) -> Operator {
+    Operator { by: by.to_owned(), now: 5 }
+}
+
+fn revision(component: &[u8], by: &str) -> RevisionRecord {
+    RevisionRecord {
+        component: Digest::of(component),
+        bytes: component.len() as u64,
+        manifest: "name = \"h\"".to_owned(),
+        deployed_at: 5,
+        deployed_by: by.to_owned(),
+        signature: None,
+    }
+}
+
+fn perform(registry: &mut Registry, operation: &Operation) -> Result<Plan, Refusal> {
+    let plan = operation.plan(registry, "h", &who("ada"))?;
+    for record in plan.records.clone() {
+        registry.apply(record::of(record)?);
+    }
+    Ok(plan)
+}
+
+fn deploy(registry: &mut Registry, component: &[u8]) -> Result<Plan, Refusal> {
+    let base = registry.handler("h").map_or(0, Deployed::newest);
+    let new = revision(component, "ada");
+    let digest = new.component;
+    let plan = perform(registry, &Operation::Deploy { revision: new, base })?;
+    if registry.component(&digest).is_none() {
+        let stored = ComponentRecord { bytes: 1, chunks: 1, begins: 0, unused_since: None };
+        registry.apply(record::Record::Component(digest, Some(stored)));
+    }
+    Ok(plan)
+}
+
+fn active(registry: &Registry) -> Option<u64> {
+    Some(registry.handler("h")?.active()?.0)
+}
+
+#[test]
+fn revisions_are_numbered_and_gone_back_to() -> Result<(), Refusal> {
+    let mut registry = Registry::default();
+    deploy(&mut registry, b"one")?;
+    deploy(&mut registry, b"two")?;
+    deploy(&mut registry, b"three")?;
+    assert_eq!(active(&registry), Some(3));
+    perform(&mut registry, &Operation::Rollback(None))?;
+    assert_eq!(active(&registry), Some(2));
+    perform(&mut registry, &Operation::Rollback(Some(1)))?;
+    assert_eq!(active(&registry), Some(1));
+    let refused = perform(&mut registry, &Operation::Rollback(None)).unwrap_err().to_string();
+    assert!(refused.contains("no revision before 1"), "{refused}");
+    let refused = perform(&mut registry, &Operation::Rollback(Some(7))).unwrap_err().to_string();
+    assert!(refused.contains("has no revision 7; it has 1, 2, 3"), "{refused}");
+    deploy(&mut registry, b"four")?;
+    assert_eq!(active(&registry), Some(4), "a number is never used twice");
+    Ok(())
+}
+
+#[test]
+fn who_deploys_on_top_of_something_unseen_is_told_what_came_between() -> Result<(), Refusal> {
+    let mut registry = Registry::default();
+    deploy(&mut registry, b"one")?;
+    let late = Operation::Deploy { revision: revision(b"two", "grace"), base: 0 };
+    let refused = late.plan(&registry, "h", &who("grace")).unwrap_err().to_string();
+    assert!(refused.contains("revision 1") && refused.contains("ada deployed it"), "{refused}");
+    Ok(())
+}
+
+#[test]
+fn what_is_taken_back_leaves_the_handler_as_it_was() -> Result<(), Refusal> {
+    let mut registry = Registry::default();
+    deploy(&mut registry, b"one")?;
+    perform(&mut registry, &Operation::Scale(Some(4)))?;
+    perform(&mut registry, &Operation::Pause)?;
+    let before = registry.handler("h").and_then(|handler| handler.deployment.clone());
+    deploy(&mut registry, b"two")?;
+    let take_back = Operation::TakeBack { revision: 2, before };
+    let after = perform(&mut registry, &take_back)?.deployment;
+    let after = after.map(|after| (after.revision, after.paused, after.workers));
+    assert_eq!(after, Some((1, true, Some(4))));
+
+    deploy(&mut registry, b"three")?;
+    deploy(&mut registry, b"four")?;
+    let late = Operation::TakeBack { revision: 3, before: None };
+    let refused = perform(&mut registry, &late).unwrap_err().to_string();
+    assert!(refused.contains("revision 4") && refused.contains("came between"), "{refused}");
+    perform(&mut registry, &Operation::TakeBack { revision: 4, before: None })?;
+    assert_eq!(active(&registry), None);
+    Ok(())
+}
+
+#[test]
+fn what_is_so_already_is_said() -> Result<(), Refusal> {
+    let mut registry = Registry::default();
+    for (operation, words) in
+        [(Operation::Pause, "nothing was deployed yet"), (Operation::Delete, "no handler \"h\"")]
+    {
+        let refused = perform(&mut registry, &operation).unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+    deploy(&mut registry, b"one")?;
+    for (operation, words) in [
+        (Operation::Resume, "is not paused"),
+        (Operation::Scale(None), "as its manifest says"),
+        (Operation::Rollback(Some(1)), "runs revision 1 already"),
+    ] {
+        let refused = perform(&mut registry, &operation).unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+    let next = perform(&mut registry, &Operation::Pause)?.deployment;
+    assert_eq!(next.map(|next| (next.paused, next.action)), Some((true, "pause".to_owned())));
+    Ok(())
+}
+
+#[test]
+fn a_component_is_unused_once_no_revision_refers_to_it() -> Result<(), Refusal> {
+    let mut registry = Registry::default();
+    deploy(&mut registry, b"one")?;
+    deploy(&mut registry, b"two")?;
+    assert!(unused_since_before(&registry, 100).is_empty());
+    perform(&mut registry, &Operation::Delete)?;
+    assert_eq!(active(&registry), None);
+    let unused: Vec<_> = unused_since_before(&registry, 100).into_iter().map(|u| u.0).collect();
+    let mut both = [Digest::of(b"one"), Digest::of(b"two")];
+    both.sort_unstable();
+    assert_eq!(unused, both);
+    assert!(unused_since_before(&registry, 5).is_empty(), "not before its time is over");
+    deploy(&mut registry, b"one")?;
+    assert_eq!(active(&registry), Some(3), "numbers go on after a deletion");
+    let unused: Vec<_> = unused_since_before(&registry, 100).into_iter().map(|u| u.0).collect();
+    assert_eq!(unused, [Digest::of(b"two")]);
+    Ok(())
+}
+
+#[test]
+fn old_revisions_go_and_the_active_one_stays() -> Result<(), Refusal> {
+    let mut registry = Registry::default();
+    for number in 0..KEPT_REVISIONS as u8 {
+        deploy(&mut registry, &[number])?;
+    }
+    perform(&mut registry, &Operation::Rollback(Some(1)))?;
+    deploy(&mut registry, b"new")?;
+    let kept: Vec<_> =
+        registry.handler("h").map_or(vec![], |h| h.revisions.keys().copied().collect());
+    assert_eq!(kept.len(), KEPT_REVISIONS);
+    assert!(kept.contains(&1) && !kept.contains(&2), "{kept:?}");
+    Ok(())
+}
