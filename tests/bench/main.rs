@@ -1,15 +1,19 @@
-//! Measures a host from outside, on either log: throughput, latency, time to a running `dev`.
+//! Measures a host from outside, on either log: throughput, latency, time to a running `dev`, to a
+//! deployed revision and to a host that runs all that was deployed.
 //!
 //! The host runs the guest `identity` with one worker. `cargo run --release -p lockstep-tests
 //! --bin bench -- pass-through --kafka`; the numbers depend on the machine, so compare runs on
 //! one machine only.
 
+mod deploy;
 mod dev_ready;
+mod host_start;
 mod latency;
 mod pass_through;
 mod report;
 mod save_to_swapped;
 mod setup;
+mod swap_gap;
 
 use std::path::PathBuf;
 
@@ -58,6 +62,36 @@ enum What {
         #[arg(long, default_value_t = 5)]
         times: usize,
     },
+    /// Time from `lockstep deploy` to a revision that is active on a running host
+    Deploy {
+        #[command(flatten)]
+        log: Which,
+        /// Repetitions
+        #[arg(long, default_value_t = 9)]
+        times: usize,
+    },
+    /// Time from the start of a host until all that was deployed runs there
+    HostStart {
+        #[command(flatten)]
+        log: Which,
+        /// Handlers
+        #[arg(long, default_value_t = 20)]
+        handlers: usize,
+        /// Repetitions
+        #[arg(long, default_value_t = 5)]
+        times: usize,
+    },
+    /// The longest time without an output, while revisions are swapped and while they are not
+    SwapGap {
+        #[command(flatten)]
+        log: Which,
+        /// Events in a second
+        #[arg(long, default_value_t = 10_000)]
+        rate: u32,
+        /// Duration of each of the two parts
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+    },
     /// Time from `lockstep dev` with a handler that is built to a host that is ready
     DevReady {
         /// Repetitions
@@ -90,6 +124,9 @@ fn main() {
         What::SaveToSwapped { folder, source, times } => {
             save_to_swapped::run(folder, &source, times);
         }
+        What::Deploy { log, times } => deploy::run(log.kind(), times),
+        What::HostStart { log, handlers, times } => host_start::run(log.kind(), handlers, times),
+        What::SwapGap { log, rate, seconds } => swap_gap::run(log.kind(), rate, seconds),
         What::DevReady { times } => dev_ready::run(times),
     }
 }

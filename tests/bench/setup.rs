@@ -18,13 +18,19 @@ pub(crate) struct Setup {
 impl Setup {
     /// Topics and the configuration; no host runs yet.
     pub(crate) fn new(kind: LogKind) -> Self {
-        let broker = (kind == LogKind::Kafka).then(Broker::for_benchmarks);
-        let mut world = match &broker {
-            Some(broker) => Scenario::at_broker(&broker.address(), "bench"),
-            None => Scenario::new(kind, "bench"),
-        };
+        let (mut world, broker) = scenario(kind);
         let (input, output) = (world.topic("in", PARTITIONS), world.topic("out", PARTITIONS));
         let handler = world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]));
         Self { world, input, output, handler, _broker: broker }
     }
+}
+
+/// A log of its own; the broker ends with what is dropped.
+pub(crate) fn scenario(kind: LogKind) -> (Scenario, Option<Broker>) {
+    let broker = (kind == LogKind::Kafka).then(Broker::for_benchmarks);
+    let world = match &broker {
+        Some(broker) => Scenario::at_broker(&broker.address(), "bench"),
+        None => Scenario::new(kind, "bench"),
+    };
+    (world, broker)
 }
