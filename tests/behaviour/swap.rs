@@ -1,21 +1,27 @@
 //! Handlers are swapped while events flow: between two transactions, without a rebalance, and
 //! nothing is lost, repeated or reordered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use lockstep::event::Consumed;
+use lockstep::deployment::operation::{Operation, Operator};
+use lockstep::deployment::store::Store;
+use lockstep::event::{Consumed, Event, now_ms};
 use lockstep_tests::developer::Developer;
 use lockstep_tests::event::{Has, With, event, sorted_texts};
 use lockstep_tests::fleet::Fleet;
 use lockstep_tests::scenario::Scenario;
+use lockstep_tests::seam;
 use lockstep_tests::wait::{eventually, eventually_ok};
 use serde_json::Value;
 
 on_both_logs![
     swaps_under_load_lose_repeat_and_reorder_nothing,
     deployments_under_load_lose_repeat_and_reorder_nothing,
+    fifty_swaps_back_and_forth_at_ten_thousand_events_a_second_keep_every_promise,
     a_halted_partition_goes_on_with_the_revision_that_mends_it,
     an_event_that_waits_for_its_retry_is_tried_at_once_by_a_new_revision,
     a_manifest_that_subscribes_to_something_else_restarts_the_workers,
@@ -81,13 +87,79 @@ fn deployments_under_load_lose_repeat_and_reorder_nothing(world: Scenario) {
     assert_eq!(swapped, DEPLOYMENTS - 1, "no deployment restarts the workers");
 }
 
+fn fifty_swaps_back_and_forth_at_ten_thousand_events_a_second_keep_every_promise(world: Scenario) {
+    const SWAPS: u64 = 50;
+    let fleet = Fleet::new(world, 4);
+    fleet.manifest("workers = 2");
+    let host = fleet.world.start();
+    for guest in ["identity", "stamp"] {
+        fleet.deploy(guest, &[]).ok();
+    }
+    // A command for each would take longer than the swap.
+    let store = Store::new(Arc::from(seam::open(&fleet.world)), fleet.world.cluster_id());
+    let group = format!("lockstep-{}", fleet.name);
+    let committed = || fleet.world.log().committed(&group, &fleet.input);
+    let done = AtomicBool::new(false);
+    let produced = thread::scope(|scope| {
+        let producing = scope.spawn(|| produce_steadily(&done, &fleet.world, &fleet.input));
+        for swap in 0..SWAPS {
+            let revision = swap % 2 + 1;
+            let who = Operator { by: "test".to_owned(), now: now_ms() };
+            let swapped =
+                store.perform(&fleet.name, &Operation::Rollback(Some(revision)), &who, None);
+            swapped.unwrap_or_else(|error| panic!("swap {swap}: {error}"));
+            eventually("the workers run it", || all_run(&host.handler(&fleet.name), revision));
+            // Each has something to do.
+            let before = committed();
+            eventually("events flow", || committed() != before);
+        }
+        done.store(true, Ordering::Relaxed);
+        producing.join().expect("the producer does not panic")
+    });
+    // Numbered from 0 in each partition: the offsets add up to the events.
+    let handled = || committed().values().sum::<i64>();
+    eventually("everything is handled", || handled() >= produced as i64);
+    let outputs = fleet.world.read(&fleet.output);
+    assert_each_is_once(&outputs, produced);
+    assert_in_order(&outputs, Revisions::BackAndForth);
+    let used: BTreeSet<_> = outputs.iter().map(revision_of).collect();
+    assert_eq!(used, BTreeSet::from([1, 2]));
+    let swapped = host.output().matches("change=swapped").count() as u64;
+    assert_eq!(swapped, SWAPS + 1, "no swap restarts the workers");
+}
+
+/// Whether all workers of a handler, as the host tells of it, run this revision.
+fn all_run(handler: &Value, revision: u64) -> bool {
+    let workers = handler["workers"].as_array();
+    workers.is_some_and(|workers| workers.iter().all(|worker| worker["revision"] == revision))
+}
+
+/// Writes 12,000 numbered events a second, as far as the machine keeps up, and says how many.
+fn produce_steadily(done: &AtomicBool, world: &Scenario, input: &str) -> usize {
+    const RATE: f64 = 12_000.0;
+    let begun = Instant::now();
+    let mut number = 0;
+    while !done.load(Ordering::Relaxed) {
+        let due = (begun.elapsed().as_secs_f64() * RATE) as usize;
+        // What a pause has left behind is not caught up at once.
+        let some = (due - number.min(due)).min(1_000);
+        let events = (number..number + some).map(|number| numbered(input, number));
+        world.produce(events);
+        number += some;
+        thread::sleep(Duration::from_millis(5));
+    }
+    number
+}
+
+fn numbered(input: &str, number: usize) -> Event {
+    event(input, format!("{number:07}")).key((number % 16).to_string())
+}
+
 /// Writes numbered events, and says how many.
 fn produce_until(done: &AtomicBool, world: &Scenario, input: &str) -> usize {
     let mut number = 0;
     while !done.load(Ordering::Relaxed) {
-        let some = (number..number + 50)
-            .map(|n| event(input, format!("{n:07}")).key((n % 16).to_string()));
-        world.produce(some);
+        world.produce((number..number + 50).map(|number| numbered(input, number)));
         number += 50;
     }
     number
@@ -96,12 +168,16 @@ fn produce_until(done: &AtomicBool, world: &Scenario, input: &str) -> usize {
 /// Each of so many inputs has one output, and their order is kept.
 fn assert_each_has_one_output(world: &Scenario, output: &str, produced: usize) {
     let outputs = world.read(output);
+    assert_each_is_once(&outputs, produced);
+    assert_in_order(&outputs, Revisions::Rise);
+}
+
+fn assert_each_is_once(outputs: &[Consumed], produced: usize) {
     let expected: Vec<_> = (0..produced).map(|n| format!("{n:07}")).collect();
     let mut inputs: Vec<_> = outputs.iter().map(input_of).collect();
     inputs.sort();
     assert_eq!(inputs.len(), expected.len(), "each input has one output");
     assert!(inputs == expected, "each input has one output");
-    assert_in_order(&outputs);
 }
 
 /// What came in: `identity` passes it on, `stamp` wraps it. Each is what its revision says.
@@ -126,8 +202,17 @@ fn source_of(output: &Consumed) -> (String, i64) {
     (partition.to_owned(), offset.parse().expect("an offset"))
 }
 
-/// Outputs of one source partition keep their order, and no revision comes after a later one.
-fn assert_in_order(outputs: &[Consumed]) {
+/// How revisions follow each other.
+#[derive(PartialEq)]
+enum Revisions {
+    /// No revision comes after a later one.
+    Rise,
+    /// One is activated, then the other, again and again.
+    BackAndForth,
+}
+
+/// Outputs of one source partition keep their order, and revisions come as they were activated.
+fn assert_in_order(outputs: &[Consumed], revisions: Revisions) {
     let mut by_source: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
     let mut last: BTreeMap<(String, i32), i64> = BTreeMap::new();
     for output in outputs {
@@ -135,6 +220,9 @@ fn assert_in_order(outputs: &[Consumed]) {
         let before = last.insert((partition.clone(), output.partition), offset);
         assert!(before < Some(offset), "{partition}/{offset} after {before:?}");
         by_source.entry(partition).or_default().push((offset, revision_of(output)));
+    }
+    if revisions == Revisions::BackAndForth {
+        return;
     }
     for (partition, mut events) in by_source {
         events.sort_unstable();

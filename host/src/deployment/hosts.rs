@@ -91,8 +91,8 @@ impl Hosts {
         Ok(Self { reader, hosts: BTreeMap::new() })
     }
 
-    /// Waits up to `max_wait` for news; `true` when everything that was said has been heard.
-    pub fn hear(&mut self, max_wait: Duration) -> anyhow::Result<bool> {
+    /// Waits up to `max_wait` for news.
+    pub fn hear(&mut self, max_wait: Duration) -> anyhow::Result<()> {
         let events = self.reader.read(1_000, max_wait)?;
         for event in &events {
             let key = String::from_utf8_lossy(event.event.key.as_deref().unwrap_or_default());
@@ -102,7 +102,7 @@ impl Hosts {
                 Err(error) => warn!("{error}"),
             }
         }
-        Ok(events.is_empty() && self.reader.at_end())
+        Ok(())
     }
 
     fn note(&mut self, id: String, report: HostReport) {
@@ -128,7 +128,9 @@ impl Hosts {
 
     /// Hears everything that was said until now.
     pub fn catch_up(&mut self) -> anyhow::Result<()> {
-        while !self.hear(Duration::from_millis(100))? {}
+        while !self.reader.at_end() {
+            self.hear(Duration::from_millis(100))?;
+        }
         Ok(())
     }
 

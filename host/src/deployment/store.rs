@@ -90,13 +90,10 @@ impl Store {
         let read = || -> anyhow::Result<Registry> {
             let mut registry = Registry::default();
             let mut reader = self.records()?;
-            loop {
-                let events = reader.read(STRIDE, WAIT)?;
-                apply(&mut registry, &events);
-                if events.is_empty() && reader.at_end() {
-                    return Ok(registry);
-                }
+            while !reader.at_end() {
+                apply(&mut registry, &reader.read(STRIDE, WAIT)?);
             }
+            Ok(registry)
         };
         read().with_context(|| format!("failed to read topic {:?}", &*self.topics.deployments))
     }
@@ -110,10 +107,10 @@ impl Store {
             let start = ReadFrom::Offset(record.begins);
             let mut reader = self.log.reader(&self.topics.components, start)?;
             while chunks.len() < record.chunks as usize {
-                let events = reader.read(STRIDE, WAIT)?;
-                if events.is_empty() && reader.at_end() {
+                if reader.at_end() {
                     bail!("only {} of {} chunks are there", chunks.len(), record.chunks);
                 }
+                let events = reader.read(STRIDE, WAIT)?;
                 chunks.extend(events.into_iter().filter_map(|event| chunk(digest, event)));
             }
             let bytes: Vec<u8> = chunks.into_values().flatten().collect();

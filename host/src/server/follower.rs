@@ -163,7 +163,9 @@ impl Follower {
         let mut reader = self.store.records()?;
         let mut registry = Registry::default();
         // What was long ago is not brought up on the way.
-        self.read_all(&mut *reader, &mut registry)?;
+        while !reader.at_end() && !self.stop.requested() {
+            store::apply(&mut registry, &reader.read(STRIDE, WAIT)?);
+        }
         let mut swept = Instant::now();
         while !self.stop.requested() {
             self.converge(&registry)?;
@@ -171,7 +173,7 @@ impl Follower {
                 self.sweep();
                 swept = Instant::now();
             }
-            self.read_all(&mut *reader, &mut registry)?;
+            self.read_on(&mut *reader, &mut registry)?;
         }
         Ok(())
     }
@@ -185,12 +187,11 @@ impl Follower {
         }
     }
 
-    /// Reads what there is, and waits a little when there is nothing.
-    fn read_all(&self, reader: &mut dyn Reader, registry: &mut Registry) -> anyhow::Result<()> {
+    /// Waits a little for something new, and reads all of it.
+    fn read_on(&self, reader: &mut dyn Reader, registry: &mut Registry) -> anyhow::Result<()> {
         loop {
-            let events = reader.read(STRIDE, WAIT)?;
-            store::apply(registry, &events);
-            if (events.is_empty() && reader.at_end()) || self.stop.requested() {
+            store::apply(registry, &reader.read(STRIDE, WAIT)?);
+            if reader.at_end() || self.stop.requested() {
                 return Ok(());
             }
         }

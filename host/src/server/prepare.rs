@@ -140,7 +140,7 @@ pub(super) fn attempt(log: &dyn Log, wanted: &Wanted) -> Vec<String> {
             Err(error) => problems.push(format!("{error:#}")),
         }
     }
-    for spec in &wanted.implied {
+    for spec in wanted.implied.iter().filter(|spec| !existing.contains(&*spec.name)) {
         match ensure_exists(admin, spec) {
             Ok(true) => info!(topic = %spec.name, partitions = spec.partitions, "topic created"),
             Ok(false) => {}

@@ -1,9 +1,10 @@
-//! Tells the fleet how this host is: a record under its id, every second, and a tombstone when it
-//! goes.
+//! Tells the fleet how this host is: a record under its id, every second and whenever somebody may
+//! wait for news, and a tombstone when it goes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tracing::debug;
@@ -16,6 +17,9 @@ use crate::event::now_ms;
 use crate::log::Log;
 use crate::status::HandlerStatus;
 use crate::stop::Stop;
+
+/// How often it is looked whether there is news.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// Says how a host is.
 pub(super) struct Reporter {
@@ -39,13 +43,20 @@ impl Reporter {
     fn run(&self) {
         let started_at = now_ms();
         let mut said = false;
-        while !self.stop.sleep(INTERVAL) {
+        let (mut last, mut at) = (Vec::new(), Instant::now());
+        while !self.stop.sleep(GLANCE) {
+            let handlers = handlers(&self.control.handlers(), &self.pursuits.all());
+            let gists: Vec<_> = handlers.iter().map(gist).collect();
+            if gists == last && at.elapsed() < INTERVAL {
+                continue;
+            }
+            (last, at) = (gists, Instant::now());
             let report = HostReport {
                 host: self.host_id.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 started_at,
                 at: now_ms(),
-                handlers: handlers(&self.control.handlers(), &self.pursuits.all()),
+                handlers,
             };
             // Until the topic is made there is nobody to tell; what is lost now is told again.
             match report.event(&self.topics).map(|event| self.log.append(event, Some(0))) {
@@ -58,6 +69,11 @@ impl Reporter {
             drop(self.log.append(farewell(&self.host_id, &self.topics), Some(0)));
         }
     }
+}
+
+/// What others wait for, without what changes with every event: told at once when it changes.
+fn gist(report: &HandlerReport) -> HandlerReport {
+    HandlerReport { events: 0, dead_letters: 0, error: None, ..report.clone() }
 }
 
 /// What runs, and what should.

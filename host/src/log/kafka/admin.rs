@@ -18,6 +18,7 @@ use super::client::{Clients, Redacting};
 use super::consumer::list;
 use super::positions;
 use super::reader::KafkaReader;
+use super::watched::Aside;
 use crate::event::TopicPartition;
 use crate::log::{
     Admin, GroupOffset, PartitionRange, ReadFrom, Reader as _, TopicDescription, TopicSummary,
@@ -54,11 +55,21 @@ impl KafkaAdmin {
             .with_context(|| format!("{} does not answer", self.clients.config().brokers()))
     }
 
-    fn consumer(&self, group: &str) -> anyhow::Result<BaseConsumer<Redacting>> {
+    fn consumer(&self, group: &str) -> anyhow::Result<Aside<BaseConsumer<Redacting>>> {
         self.clients
             .consumer(group)
             .create_with_context(self.clients.context())
+            .map(Aside::new)
             .map_err(|e| self.clients.error(&e))
+    }
+
+    /// The offset of the oldest event of a partition, and the one after the newest.
+    fn watermarks(&self, topic: &str, partition: i32) -> anyhow::Result<(i64, i64)> {
+        self.admin
+            .inner()
+            .fetch_watermarks(topic, partition, TIMEOUT)
+            .map_err(|e| self.clients.error(&e))
+            .with_context(|| format!("failed to read offsets of {topic}/{partition}"))
     }
 
     /// Notes how large the records of these topics may be, for the producers that are made next.
@@ -154,13 +165,9 @@ impl Admin for KafkaAdmin {
         // Asked for by name, a topic may be created by the broker; the whole list never does.
         let metadata = self.metadata(None)?;
         let Some(topic) = find(&metadata, name) else { return Ok(None) };
-        let consumer = self.consumer("lockstep-admin")?;
         let mut partitions = Vec::with_capacity(topic.partitions().len());
         for partition in topic.partitions() {
-            let (start, end) = consumer
-                .fetch_watermarks(name, partition.id(), TIMEOUT)
-                .map_err(|e| self.clients.error(&e))
-                .with_context(|| format!("failed to read offsets of {name}/{}", partition.id()))?;
+            let (start, end) = self.watermarks(name, partition.id())?;
             partitions.push(PartitionRange { partition: partition.id(), start, end });
         }
         partitions.sort_by_key(|range| range.partition);
@@ -229,9 +236,7 @@ impl Admin for KafkaAdmin {
         for element in committed.elements() {
             let Offset::Offset(committed) = element.offset() else { continue };
             let (topic, partition) = (element.topic(), element.partition());
-            let (_, end) = consumer
-                .fetch_watermarks(topic, partition, TIMEOUT)
-                .map_err(|e| self.clients.error(&e))?;
+            let (_, end) = self.watermarks(topic, partition)?;
             by_topic.entry(topic.to_owned()).or_default().push(GroupOffset {
                 at: TopicPartition { topic: topic.into(), partition },
                 committed,

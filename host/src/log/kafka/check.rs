@@ -9,6 +9,7 @@ use rdkafka::producer::{BaseProducer, ProducerContext};
 use rdkafka::types::RDKafkaConfRes;
 
 use super::client::Clients;
+use super::watched::Aside;
 use crate::config::{ConfigError, KafkaConfig, Role};
 
 /// A group and a transactional id that no broker ever hears of.
@@ -22,7 +23,7 @@ pub fn check_properties(config: &KafkaConfig) -> Result<(), ConfigError> {
     let clients = Clients::new(config.clone());
     let consumer: KafkaResult<BaseConsumer<Silent>> =
         offline(clients.consumer(NOBODY)).create_with_context(Silent);
-    consumer.map(drop).map_err(|error| explain(config, Role::Consumer, &error))?;
+    consumer.map(Aside::new).map(drop).map_err(|error| explain(config, Role::Consumer, &error))?;
     let producer: KafkaResult<BaseProducer<Silent>> =
         offline(clients.transactional_producer(NOBODY)).create_with_context(Silent);
     producer.map(drop).map_err(|error| explain(config, Role::Producer, &error))

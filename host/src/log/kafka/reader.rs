@@ -12,6 +12,7 @@ use rdkafka::error::KafkaError;
 use super::client::{Clients, Redacting};
 use super::consumer::list;
 use super::record::{TopicNames, consumed};
+use super::watched::Aside;
 use crate::event::{Consumed, TopicPartition};
 use crate::log::{ReadFrom, Reader};
 
@@ -22,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A consumer with partitions assigned by hand.
 pub(super) struct KafkaReader {
     clients: Arc<Clients>,
-    consumer: BaseConsumer<Redacting>,
+    consumer: Aside<BaseConsumer<Redacting>>,
     topics: TopicNames,
     /// Partitions that have not been read to their end. librdkafka reports an end once and
     /// again after new events.
@@ -83,7 +84,7 @@ impl KafkaReader {
         let topic: Arc<str> = topic.into();
         Ok(Self {
             clients: Arc::clone(clients),
-            consumer,
+            consumer: Aside::new(consumer),
             topics: TopicNames::new(vec![Arc::clone(&topic)]),
             behind: HashSet::new(),
             topic,
