@@ -30,7 +30,6 @@ mod push;
 mod registry;
 mod registry_options;
 mod render;
-mod rollout;
 mod run;
 mod sandbox;
 mod selection;
@@ -43,6 +42,7 @@ mod terminal;
 mod test;
 mod token;
 mod topic;
+mod waiting;
 
 use clap::{CommandFactory, Parser, Subcommand};
 

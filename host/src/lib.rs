@@ -11,6 +11,7 @@ pub mod config;
 pub mod deployment;
 pub mod digest;
 pub mod event;
+pub mod fleet;
 pub mod handler;
 pub mod health;
 pub mod http;

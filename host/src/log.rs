@@ -9,6 +9,7 @@ mod backlog;
 mod batch;
 pub mod embedded;
 pub mod kafka;
+mod read_from;
 mod receipt;
 pub mod topics;
 mod writer;

@@ -8,11 +8,14 @@ mod status;
 
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::exit::ExitCode;
 use super::registry::RegistrySelection;
 use super::stdout::OutputFormat;
+use super::waiting::Waiting;
+use crate::fleet::Changed;
 
 /// List, watch, pause, roll back and delete what is deployed.
 ///
@@ -79,8 +82,16 @@ struct Changing {
     registry: RegistrySelection,
 }
 
-/// A point in time for people, in UTC and to the second.
-fn time(ms: i64) -> String {
-    let since = Duration::from_millis(u64::try_from(ms).unwrap_or_default());
-    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
+/// Whoever waits for the hosts wants to know that they have not got there.
+fn unless_late(changed: &Changed, timeout: Duration) -> anyhow::Result<()> {
+    let Changed { name, late, .. } = changed;
+    if late.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "the change is in the registry, but after {} it has not arrived on {}; \
+         `lockstep handler status {name}` says how it goes on",
+        humantime::format_duration(timeout),
+        late.join(", ")
+    )
 }

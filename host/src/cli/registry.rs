@@ -1,12 +1,13 @@
-//! The registry that a command works on, and in whose name it does.
+//! The fleet that a command works on, and in whose name it does.
 
 use clap::Args;
 
 use super::selection::{IfMissing, LogSelection};
 use crate::config::DEFAULT_CLUSTER_ID;
-use crate::deployment::operation::{Operator, Refusal};
-use crate::deployment::store::{Store, StoreError};
-use crate::event::now_ms;
+use crate::deployment::operation::Refusal;
+use crate::deployment::store::Store;
+use crate::fleet::{Error, Fleet};
+use crate::stop::Stop;
 
 use super::exit::CliError;
 
@@ -22,8 +23,8 @@ pub(super) struct RegistrySelection {
 }
 
 impl RegistrySelection {
-    /// The registry; its topics are made when they are missing.
-    pub(super) fn open(&self) -> anyhow::Result<Store> {
+    /// The fleet; the topics of its registry are made when they are missing.
+    pub(super) fn open(&self) -> anyhow::Result<Fleet> {
         let cluster_id = match &self.cluster_id {
             Some(id) => id.clone(),
             None => self.log.cluster_id()?.unwrap_or_else(|| DEFAULT_CLUSTER_ID.to_owned()),
@@ -32,26 +33,27 @@ impl RegistrySelection {
         let log = self.log.open_in(&cluster_id, IfMissing::Fail)?;
         let store = Store::new(log, &cluster_id);
         store.prepare()?;
-        Ok(store)
+        Ok(Fleet::new(store, operator(), Stop::default()))
     }
 }
 
-/// Whoever runs this command, now.
-pub(super) fn operator() -> Operator {
+/// Whoever runs this command.
+fn operator() -> String {
     let id = nix::unistd::geteuid();
     let user = nix::unistd::User::from_uid(id).ok().flatten();
     let user = user.map_or_else(|| id.to_string(), |user| user.name);
     let host = gethostname::gethostname().to_string_lossy().into_owned();
-    Operator { by: format!("{user}@{host}"), now: now_ms() }
+    format!("{user}@{host}")
 }
 
-/// A change that was not made, with the exit code that says why.
-pub(super) fn refused(error: StoreError) -> anyhow::Error {
+/// What was not done, with the exit code that says why.
+pub(super) fn refused(error: Error) -> anyhow::Error {
     match error {
-        StoreError::Refused(refusal @ Refusal::NotThere { .. }) => {
+        Error::Refused(refusal @ Refusal::NotThere { .. }) => {
             CliError::NotFound(refusal.to_string()).into()
         }
-        StoreError::Refused(refusal) => refusal.into(),
-        StoreError::Log(error) => error,
+        Error::Refused(refusal) => refusal.into(),
+        Error::Invalid(error) | Error::Log(error) => error,
+        error => error.into(),
     }
 }

@@ -1,4 +1,4 @@
-//! What is deployed: a component and the manifest that goes with it.
+//! Finds what is deployed: builds it, reads it or pulls it, and puts in what the arguments say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,31 +12,14 @@ use crate::cli::exit::CliError;
 use crate::cli::folders;
 use crate::cli::progress::Progress;
 use crate::config::MANIFEST;
-use crate::deployment::{self, manifest};
+use crate::deployment;
 use crate::digest::Digest;
-use crate::handler::Handler;
+use crate::fleet::Parcel;
 use crate::oci;
 use crate::signature::{ANNOTATION, PrivateKey, Signature};
 
-/// What stands for the component's file in a manifest that is deployed: the registry has its
-/// bytes.
-const COMPONENT: &str = "component.wasm";
 /// Stands for the file of a manifest that there is none of.
 const COMMAND_LINE: &str = "the command line";
-/// What hosts have no use for.
-const NOT_DEPLOYED: [&str; 2] = ["build", "test"];
-
-/// A component and its manifest.
-pub(super) struct Source {
-    /// Where the manifest is from, for errors.
-    origin: PathBuf,
-    /// As it will stand in the registry.
-    pub(super) manifest: String,
-    pub(super) component: Vec<u8>,
-    /// Of the component, when it is signed.
-    pub(super) signature: Option<Signature>,
-}
-
 /// What a target turned out to be.
 struct Found {
     origin: PathBuf,
@@ -46,30 +29,21 @@ struct Found {
     signature: Option<Signature>,
 }
 
-impl Source {
-    /// Builds and reads what the arguments name.
-    pub(super) fn read(args: &DeployArgs) -> anyhow::Result<Self> {
-        let target = &args.target;
-        let is_component = target.extension().is_some_and(|extension| extension == "wasm");
-        let found = match target.to_str().filter(|target| target.starts_with(oci::SCHEME)) {
-            Some(reference) => pulled(args, reference)?,
-            None if is_component => bare(args)?,
-            None => of_folder(args)?,
-        };
-        let manifest = overridden(found.table, args)?.to_string();
-        let signature = match (&args.key, found.signature) {
-            (Some(key), _) => Some(PrivateKey::read(key)?.sign(&Digest::of(&found.component))),
-            (None, signature) => signature,
-        };
-        Ok(Self { origin: found.origin, manifest, component: found.component, signature })
-    }
-
-    /// The handler that the manifest describes.
-    pub(super) fn handler(&self) -> anyhow::Result<Handler> {
-        let mut handler = manifest::parse(&self.origin, &self.manifest)?;
-        handler.component = self.origin.with_file_name(COMPONENT);
-        Ok(handler)
-    }
+/// Builds and reads what the arguments name.
+pub(super) fn read(args: &DeployArgs) -> anyhow::Result<Parcel> {
+    let target = &args.target;
+    let is_component = target.extension().is_some_and(|extension| extension == "wasm");
+    let found = match target.to_str().filter(|target| target.starts_with(oci::SCHEME)) {
+        Some(reference) => pulled(args, reference)?,
+        None if is_component => bare(args)?,
+        None => of_folder(args)?,
+    };
+    let manifest = overridden(found.table, args)?;
+    let signature = match (&args.key, found.signature) {
+        (Some(key), _) => Some(PrivateKey::read(key)?.sign(&Digest::of(&found.component))),
+        (None, signature) => signature,
+    };
+    Ok(Parcel::new(found.origin, manifest, found.component, signature))
 }
 
 /// A component without a manifest: the arguments make one.
@@ -133,11 +107,7 @@ fn of_folder(args: &DeployArgs) -> anyhow::Result<Found> {
 
 /// The manifest with what the arguments say.
 fn overridden(mut table: Table, args: &DeployArgs) -> anyhow::Result<Table> {
-    for key in NOT_DEPLOYED {
-        table.remove(key);
-    }
     let mut set = |key: &str, value: Value| drop(table.insert(key.to_owned(), value));
-    set("component", COMPONENT.into());
     if let Some(name) = &args.name {
         set("name", name.as_str().into());
     }

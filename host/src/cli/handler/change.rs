@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-use super::{Changing, offsets};
+use super::{Changing, Waiting, offsets, unless_late};
 use crate::cli::confirm::confirm;
-use crate::cli::registry::{operator, refused};
-use crate::cli::rollout;
+use crate::cli::registry::refused;
 use crate::cli::stdout::Stdout;
 use crate::deployment::operation::Operation;
 
@@ -167,20 +166,20 @@ pub(super) fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
 }
 
 fn perform(name: &str, operation: &Operation, changing: &Changing) -> anyhow::Result<()> {
-    let store = changing.registry.open()?;
-    let plan = store.perform(name, operation, &operator(), None).map_err(refused)?;
-    let wanted = plan.deployment.as_ref();
-    let hosts = match changing.no_wait {
-        true => Vec::new(),
-        false => rollout::wait_for_all(&store, name, wanted, changing.timeout)?,
+    let fleet = changing.registry.open()?;
+    let changed = {
+        let waiting = Waiting::start(name);
+        let patience = (!changing.no_wait).then(|| waiting.patience(changing.timeout));
+        fleet.change(name, operation, patience.as_ref()).map_err(refused)?
     };
+    unless_late(&changed, changing.timeout)?;
     let mut out = Stdout::new();
-    let what = match wanted {
-        Some(wanted) if wanted.paused => "is paused".to_owned(),
-        Some(wanted) => format!("runs revision {}", wanted.revision),
+    let what = match changed.revision {
+        Some(_) if changed.paused => "is paused".to_owned(),
+        Some(revision) => format!("runs revision {revision}"),
         None => "is deleted".to_owned(),
     };
-    let place = match hosts.as_slice() {
+    let place = match changed.hosts.as_slice() {
         [] => String::new(),
         hosts => format!(" on {}", hosts.join(", ")),
     };

@@ -1,12 +1,11 @@
 //! `lockstep handler list`: what is deployed, a line each.
 
 use clap::Args;
-use serde::Serialize;
 
-use super::{Looking, time};
+use super::Looking;
+use crate::cli::registry::refused;
 use crate::cli::stdout::{OutputFormat, Stdout};
 use crate::cli::table::table;
-use crate::deployment::registry::Registry;
 
 /// List the handlers that are deployed.
 ///
@@ -21,19 +20,8 @@ pub(in crate::cli) struct ListArgs {
     looking: Looking,
 }
 
-#[derive(Debug, Serialize)]
-struct Line {
-    name: String,
-    revision: u64,
-    state: &'static str,
-    component: String,
-    deployed_at: String,
-    deployed_by: String,
-}
-
 pub(super) fn list(args: &ListArgs) -> anyhow::Result<()> {
-    let registry = args.looking.registry.open()?.registry()?;
-    let lines = lines(&registry);
+    let lines = args.looking.registry.open()?.deployed().map_err(refused)?;
     let mut out = Stdout::new();
     match args.looking.output {
         OutputFormat::Json => out.json(&lines)?,
@@ -49,23 +37,4 @@ pub(super) fn list(args: &ListArgs) -> anyhow::Result<()> {
         }
     }
     out.flush()
-}
-
-fn lines(registry: &Registry) -> Vec<Line> {
-    let line = |(name, deployed, record): (
-        &str,
-        &crate::deployment::registry::Deployed,
-        &crate::deployment::record::DeploymentRecord,
-    )| {
-        let (number, active) = deployed.active()?;
-        Some(Line {
-            name: name.to_owned(),
-            revision: number,
-            state: if record.paused { "paused" } else { "active" },
-            component: active.component.to_string(),
-            deployed_at: time(active.deployed_at),
-            deployed_by: active.deployed_by.clone(),
-        })
-    };
-    registry.handlers().filter_map(line).collect()
 }

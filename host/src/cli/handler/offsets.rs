@@ -1,29 +1,14 @@
 //! The commands that set where a handler goes on: it rests on all hosts while they do.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
-
-use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::Changing;
+use super::{Changing, Waiting, unless_late};
 use crate::cli::arguments::read_from;
 use crate::cli::confirm::confirm;
-use crate::cli::registry::{operator, refused};
-use crate::cli::rollout;
+use crate::cli::registry::refused;
 use crate::cli::stdout::Stdout;
-use crate::deployment::manifest;
-use crate::deployment::operation::{Operation, present};
-use crate::deployment::registry::Deployed;
-use crate::deployment::store::Store;
-use crate::event::TopicPartition;
-use crate::handler::Handler;
+use crate::fleet::{Fleet, Seek};
 use crate::log::ReadFrom;
-
-/// How often it is looked whether the group has members left.
-const GLANCE: Duration = Duration::from_millis(100);
 
 /// Set where a handler goes on.
 ///
@@ -51,32 +36,17 @@ pub(in crate::cli) struct ResetArgs {
     changing: Changing,
 }
 
-type Offsets = BTreeMap<TopicPartition, i64>;
-
 pub(super) fn reset(args: &ResetArgs) -> anyhow::Result<()> {
-    let store = args.changing.registry.open()?;
-    let registry = store.registry()?;
-    let (deployed, record) = present(&registry, &args.name).map_err(|e| refused(e.into()))?;
-    let handler = active_handler(&args.name, deployed)?;
-    let mut offsets = Offsets::new();
-    for topic in &handler.from {
-        for (partition, offset) in store.log().admin().offsets(topic, args.to)? {
-            offsets.insert(TopicPartition { topic: topic.clone(), partition }, offset);
-        }
-    }
-    let again = events_again(&store, &handler, &offsets)?;
+    let fleet = args.changing.registry.open()?;
+    let seek = fleet.plan_reset(&args.name, args.to).map_err(refused)?;
+    let again = seek.events_again;
     let what = format!(
         "set where handler {:?} goes on in {} partitions; {again} events are handled again",
         args.name,
-        offsets.len()
+        seek.partitions()
     );
     confirm(args.yes, &what)?;
-    let was_paused = record.paused;
-    rest(&store, &args.name, &handler.group, was_paused, args.changing.timeout)?;
-    store.log().admin().set_offsets(&handler.group, &offsets).with_context(paused(&args.name))?;
-    if !was_paused {
-        perform(&store, &args.name, &Operation::Resume, args.changing.timeout)?;
-    }
+    perform(&fleet, &seek, &args.changing)?;
     tell(&format!("{} goes on there, with {again} events to handle again", args.name))
 }
 
@@ -87,94 +57,23 @@ pub(super) fn rewind(
     yes: bool,
     changing: &Changing,
 ) -> anyhow::Result<()> {
-    let store = changing.registry.open()?;
-    let registry = store.registry()?;
-    let operation = Operation::Rollback(to);
-    // Refused now, before anything rests.
-    let plan = operation.plan(&registry, name, &operator()).map_err(|e| refused(e.into()))?;
-    let deployed = registry.handler(name).context("it was planned for")?;
-    let handler = active_handler(name, deployed)?;
-    let offsets = deployed.begin_of_active();
-    if offsets.is_empty() {
-        bail!(
-            "handler {name:?} has handled nothing with revision {}: there is nothing to rewind; \
-             roll back without --rewind",
-            handler.revision
-        );
-    }
-    let again = events_again(&store, &handler, &offsets)?;
-    let target = plan.deployment.map_or(0, |record| record.revision);
+    let fleet = changing.registry.open()?;
+    let seek = fleet.plan_rewind(name, to).map_err(refused)?;
+    let Seek { active, revision, events_again: again, .. } = seek;
     let what = format!(
-        "go back to revision {target} of handler {name:?} and handle {again} events again that \
-         revision {} has handled",
-        handler.revision
+        "go back to revision {revision} of handler {name:?} and handle {again} events again that \
+         revision {active} has handled"
     );
     confirm(yes, &what)?;
-    let was_paused = deployed.deployment.as_ref().is_some_and(|record| record.paused);
-    rest(&store, name, &handler.group, was_paused, changing.timeout)?;
-    store.log().admin().set_offsets(&handler.group, &offsets).with_context(paused(name))?;
-    store.perform(name, &operation, &operator(), None).map_err(refused)?;
-    perform(&store, name, &Operation::Resume, changing.timeout)?;
-    tell(&format!("{name} runs revision {target}, with {again} events to handle again"))
+    perform(&fleet, &seek, changing)?;
+    tell(&format!("{name} runs revision {revision}, with {again} events to handle again"))
 }
 
-fn active_handler(name: &str, deployed: &Deployed) -> anyhow::Result<Handler> {
-    let active = deployed.active();
-    let (number, active) = active.with_context(|| format!("handler {name:?} has no revision"))?;
-    let mut handler = manifest::parse(Path::new(&format!("{name}@{number}")), &active.manifest)?;
-    handler.revision = number;
-    Ok(handler)
-}
-
-/// How many offsets lie between where the handler is and where it is to go on.
-fn events_again(store: &Store, handler: &Handler, offsets: &Offsets) -> anyhow::Result<i64> {
-    let group = store.log().admin().group(&handler.group)?;
-    let back = |(at, offset): (&TopicPartition, &i64)| {
-        let committed = group.iter().find(|known| known.at == *at)?.committed;
-        Some(committed.saturating_sub(*offset).max(0))
-    };
-    Ok(offsets.iter().filter_map(back).sum())
-}
-
-/// Pauses the handler, and waits until its group has no members.
-fn rest(
-    store: &Store,
-    name: &str,
-    group: &str,
-    is_paused: bool,
-    timeout: Duration,
-) -> anyhow::Result<()> {
-    if !is_paused {
-        perform(store, name, &Operation::Pause, timeout)?;
-    }
-    let begun = Instant::now();
-    while store.log().admin().members(group)? > 0 {
-        if begun.elapsed() > timeout {
-            return Err(anyhow::anyhow!(
-                "group {group:?} still has members; hosts that are gone leave it when their \
-                 session times out"
-            )
-            .context(paused(name)()));
-        }
-        thread::sleep(GLANCE);
-    }
-    Ok(())
-}
-
-/// What to do when it does not get any further.
-fn paused(name: &str) -> impl Fn() -> String {
-    let name = name.to_owned();
-    move || format!("handler {name:?} is paused; resume it with `lockstep handler resume {name}`")
-}
-
-fn perform(
-    store: &Store,
-    name: &str,
-    operation: &Operation,
-    timeout: Duration,
-) -> anyhow::Result<()> {
-    let plan = store.perform(name, operation, &operator(), None).map_err(refused)?;
-    rollout::wait_for_all(store, name, plan.deployment.as_ref(), timeout).map(drop)
+fn perform(fleet: &Fleet, seek: &Seek, changing: &Changing) -> anyhow::Result<()> {
+    let waiting = Waiting::start(&seek.name);
+    let patience = waiting.patience(changing.timeout);
+    let changed = fleet.seek(seek, &patience, Some(&patience)).map_err(refused)?;
+    unless_late(&changed, changing.timeout)
 }
 
 fn tell(line: &str) -> anyhow::Result<()> {

@@ -1,19 +1,13 @@
 //! `lockstep handler status`: how handlers are, on each host and in each partition.
 
-use std::path::Path;
-
 use clap::Args;
-use serde::Serialize;
 
 use super::Looking;
 use crate::cli::registry::refused;
 use crate::cli::stdout::{OutputFormat, Stdout};
 use crate::cli::table::table;
-use crate::deployment::hosts::{HandlerState, Hosts};
-use crate::deployment::manifest;
-use crate::deployment::operation::present;
-use crate::deployment::registry::Deployed;
-use crate::deployment::store::Store;
+use crate::deployment::hosts::HandlerState;
+use crate::fleet::{OnHost, Partition, Status};
 
 /// Show how a handler is on each host, and how far it is in each partition.
 ///
@@ -32,95 +26,15 @@ pub(in crate::cli) struct StatusArgs {
     looking: Looking,
 }
 
-#[derive(Debug, Serialize)]
-struct Status {
-    name: String,
-    /// The revision that the registry wants.
-    revision: u64,
-    paused: bool,
-    hosts: Vec<OnHost>,
-    partitions: Vec<Partition>,
-}
-
-#[derive(Debug, Serialize)]
-struct OnHost {
-    host: String,
-    state: HandlerState,
-    revision: u64,
-    workers: u32,
-    events: u64,
-    dead_letters: u64,
-    rate: f64,
-    error: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Partition {
-    topic: String,
-    partition: i32,
-    committed: i64,
-    end: i64,
-    lag: i64,
-}
-
 pub(super) fn status(args: &StatusArgs) -> anyhow::Result<()> {
-    let store = args.looking.registry.open()?;
-    let registry = store.registry()?;
-    if let Some(name) = &args.name {
-        present(&registry, name).map_err(|refusal| refused(refusal.into()))?;
-    }
-    let mut hosts = Hosts::listen(&**store.log(), store.topics())?;
-    hosts.catch_up()?;
-    let mut all = Vec::new();
-    for (name, deployed, _) in registry.handlers() {
-        if args.name.as_ref().is_none_or(|wanted| wanted == name) {
-            all.push(of(&store, &hosts, name, deployed)?);
-        }
-    }
+    let fleet = args.looking.registry.open()?;
+    let all = fleet.status(args.name.as_deref()).map_err(refused)?;
     let mut out = Stdout::new();
     match args.looking.output {
         OutputFormat::Json => out.json(&all)?,
         OutputFormat::Text => out.text(&text(&all))?,
     }
     out.flush()
-}
-
-fn of(store: &Store, hosts: &Hosts, name: &str, deployed: &Deployed) -> anyhow::Result<Status> {
-    let on_host = |host: &crate::deployment::hosts::HostReport| {
-        let handler = host.handler(name)?;
-        Some(OnHost {
-            host: host.host.clone(),
-            state: handler.state,
-            revision: handler.revision,
-            workers: handler.workers,
-            events: handler.events,
-            dead_letters: handler.dead_letters,
-            rate: hosts.rate(&host.host, name),
-            error: handler.error.clone(),
-        })
-    };
-    let mut partitions = Vec::new();
-    if let Some((number, active)) = deployed.active() {
-        let handler = manifest::parse(Path::new(&format!("{name}@{number}")), &active.manifest)?;
-        for offset in store.log().admin().group(&handler.group)? {
-            partitions.push(Partition {
-                topic: offset.at.topic.to_string(),
-                partition: offset.at.partition,
-                committed: offset.committed,
-                end: offset.end,
-                lag: offset.lag,
-            });
-        }
-    }
-    partitions.sort_unstable_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
-    let record = deployed.deployment.as_ref();
-    Ok(Status {
-        name: name.to_owned(),
-        revision: record.map_or(0, |record| record.revision),
-        paused: record.is_some_and(|record| record.paused),
-        hosts: hosts.live().filter_map(on_host).collect(),
-        partitions,
-    })
 }
 
 fn text(all: &[Status]) -> String {

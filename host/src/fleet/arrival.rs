@@ -1,0 +1,107 @@
+//! Watches a change arrive on the hosts of a fleet.
+
+use std::time::{Duration, Instant};
+
+use super::{Error, Fleet, HostReason};
+use crate::deployment::hosts::{HandlerReport, HandlerState, Hosts, INTERVAL};
+use crate::deployment::record::DeploymentRecord;
+
+/// How long one look at the hosts waits for news.
+const STEP: Duration = Duration::from_millis(100);
+/// Hosts that are there have said so by then.
+const ROLL_CALL: Duration = INTERVAL.saturating_mul(3);
+
+/// How long the hosts are waited for.
+#[derive(Clone, Copy)]
+pub struct Patience<'a> {
+    /// For so long.
+    pub timeout: Duration,
+    /// Is told again and again how many hosts have got there, and how many there are.
+    pub told: &'a dyn Fn(usize, usize),
+}
+
+impl Patience<'static> {
+    /// So long, and nobody looks on.
+    pub fn of(timeout: Duration) -> Self {
+        Self { timeout, told: &|_, _| {} }
+    }
+}
+
+/// What came of a change.
+pub(super) enum Outcome {
+    /// It has arrived on these hosts: all that are there.
+    Arrived(Vec<String>),
+    /// Hosts cannot do it, for these reasons.
+    Refused(Vec<HostReason>),
+    /// It has arrived on the first ones, and not on the others yet.
+    Late(Vec<String>, Vec<String>),
+}
+
+/// How far one host is.
+enum There {
+    Arrived,
+    Refused(String),
+    NotYet,
+}
+
+impl Fleet {
+    /// Waits until all hosts that are there are as the record says, or one of them cannot. Without
+    /// a record the handler is to be gone.
+    pub(super) fn arrival(
+        &self,
+        name: &str,
+        wanted: Option<&DeploymentRecord>,
+        patience: &Patience<'_>,
+    ) -> Result<Outcome, Error> {
+        let mut hosts = Hosts::listen(&**self.store.log(), self.store.topics())?;
+        let begun = Instant::now();
+        hosts.catch_up()?;
+        loop {
+            let (mut arrived, mut refused, mut late) = (Vec::new(), Vec::new(), Vec::new());
+            for host in hosts.live() {
+                let id = host.host.clone();
+                match judge(host.handler(name), wanted) {
+                    There::Arrived => arrived.push(id),
+                    There::Refused(reason) => refused.push(HostReason { host: id, reason }),
+                    There::NotYet => late.push(id),
+                }
+            }
+            (patience.told)(arrived.len(), arrived.len() + late.len());
+            if !refused.is_empty() {
+                return Ok(Outcome::Refused(refused));
+            }
+            let called = !arrived.is_empty() || begun.elapsed() > ROLL_CALL;
+            if late.is_empty() && called {
+                return Ok(Outcome::Arrived(arrived));
+            }
+            if begun.elapsed() > patience.timeout || self.stop.requested() {
+                return Ok(Outcome::Late(arrived, late));
+            }
+            hosts.hear(STEP)?;
+        }
+    }
+}
+
+fn judge(handler: Option<&HandlerReport>, wanted: Option<&DeploymentRecord>) -> There {
+    let (handler, wanted) = match (handler, wanted) {
+        (None, None) => return There::Arrived,
+        (Some(handler), Some(wanted)) => (handler, wanted),
+        // One of the host's own configuration is none of the registry's.
+        (Some(handler), None) if handler.wanted == 0 => return There::Arrived,
+        _ => return There::NotYet,
+    };
+    if handler.wanted != wanted.revision || handler.seen < wanted.at {
+        return There::NotYet;
+    }
+    match handler.state {
+        HandlerState::Failed => {
+            There::Refused(handler.error.clone().unwrap_or_else(|| "no reason given".to_owned()))
+        }
+        HandlerState::Paused if wanted.paused => There::Arrived,
+        HandlerState::Running if !wanted.paused => match handler.revision == wanted.revision {
+            true => There::Arrived,
+            false => There::NotYet,
+        },
+        _ => There::NotYet,
+    }
+}

@@ -1,0 +1,131 @@
+//! How handlers are, on each host and in each partition.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Error, Fleet};
+use crate::deployment::hosts::{HandlerState, HostReport, Hosts};
+use crate::deployment::manifest;
+use crate::deployment::operation::present;
+use crate::deployment::registry::Deployed;
+
+/// How a handler is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// Its name.
+    pub name: String,
+    /// The revision that the registry wants.
+    pub revision: u64,
+    /// Whether its workers rest until it is resumed.
+    pub paused: bool,
+    /// How it is on each host that is there.
+    pub hosts: Vec<OnHost>,
+    /// How far its group is in each partition.
+    pub partitions: Vec<Partition>,
+}
+
+/// How a handler is on a host.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OnHost {
+    /// The host's id.
+    pub host: String,
+    /// What it does there.
+    pub state: HandlerState,
+    /// The revision that all its workers run; 0 when none does.
+    pub revision: u64,
+    /// Its workers there.
+    pub workers: u32,
+    /// Events that became outputs or dead letters since its workers began.
+    pub events: u64,
+    /// How many of them became dead letters.
+    pub dead_letters: u64,
+    /// Events per second over the last seconds.
+    pub rate: f64,
+    /// What went wrong last.
+    pub error: Option<String>,
+}
+
+/// How far a handler is in a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Partition {
+    /// The source topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset that it goes on at.
+    pub committed: i64,
+    /// The offset of the next event that is written there.
+    pub end: i64,
+    /// The number of events that wait.
+    pub lag: i64,
+}
+
+impl Fleet {
+    /// How a handler is; all that are deployed when none is named.
+    pub fn status(&self, name: Option<&str>) -> Result<Vec<Status>, Error> {
+        let registry = self.store.registry()?;
+        if let Some(name) = name {
+            present(&registry, name)?;
+        }
+        let hosts = self.hosts()?;
+        let of = |(name, deployed, _): (&str, &Deployed, _)| self.of(&hosts, name, deployed);
+        let asked = |handler: &str| name.is_none_or(|wanted| wanted == handler);
+        registry.handlers().filter(|(name, ..)| asked(name)).map(of).collect()
+    }
+
+    /// What the hosts have said until now.
+    pub(super) fn hosts(&self) -> Result<Hosts, Error> {
+        let mut hosts = Hosts::listen(&**self.store.log(), self.store.topics())?;
+        hosts.catch_up()?;
+        Ok(hosts)
+    }
+
+    fn of(&self, hosts: &Hosts, name: &str, deployed: &Deployed) -> Result<Status, Error> {
+        let record = deployed.deployment.as_ref();
+        Ok(Status {
+            name: name.to_owned(),
+            revision: record.map_or(0, |record| record.revision),
+            paused: record.is_some_and(|record| record.paused),
+            hosts: on_hosts(hosts, name),
+            partitions: self.partitions(name, deployed)?,
+        })
+    }
+
+    fn partitions(&self, name: &str, deployed: &Deployed) -> Result<Vec<Partition>, Error> {
+        let Some((number, active)) = deployed.active() else { return Ok(Vec::new()) };
+        let handler = manifest::parse(Path::new(&format!("{name}@{number}")), &active.manifest)
+            .map_err(anyhow::Error::from)?;
+        let group = self.store.log().admin().group(&handler.group)?;
+        let mut partitions: Vec<_> = group
+            .into_iter()
+            .map(|offset| Partition {
+                topic: offset.at.topic.to_string(),
+                partition: offset.at.partition,
+                committed: offset.committed,
+                end: offset.end,
+                lag: offset.lag,
+            })
+            .collect();
+        partitions.sort_unstable_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        Ok(partitions)
+    }
+}
+
+/// How a handler is on each host that is there and has it.
+pub(super) fn on_hosts(hosts: &Hosts, name: &str) -> Vec<OnHost> {
+    let on_host = |host: &HostReport| {
+        let handler = host.handler(name)?;
+        Some(OnHost {
+            host: host.host.clone(),
+            state: handler.state,
+            revision: handler.revision,
+            workers: handler.workers,
+            events: handler.events,
+            dead_letters: handler.dead_letters,
+            rate: hosts.rate(&host.host, name),
+            error: handler.error.clone(),
+        })
+    };
+    hosts.live().filter_map(on_host).collect()
+}
