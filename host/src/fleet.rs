@@ -2,7 +2,7 @@
 //!
 //! The one place for this, whoever asks: reads the registry and what the hosts say of themselves,
 //! makes changes in the name of an operator, and waits until they have arrived. Results are plain
-//! data with a JSON form. Knows no arguments, no prompts, no tables and no HTTP.
+//! data with a JSON form and a schema. Knows no arguments, no prompts, no tables and no HTTP.
 
 mod arrival;
 mod change;
@@ -24,7 +24,7 @@ pub use change::Changed;
 pub use deploy::Shipment;
 pub use error::{Error, HostReason};
 pub use history::{Range, RevisionLine};
-pub use list::Listed;
+pub use list::{FleetHandler, FleetState, Listed};
 pub use offsets::Seek;
 pub use parcel::Parcel;
 pub use status::{OnHost, Partition, Status};

@@ -28,22 +28,37 @@ pub enum Kind {
     Forbidden,
     /// The topic is not open to ingest, or the log has none of that name.
     UnknownTopic,
+    /// There is no handler of this name.
+    UnknownHandler,
     /// There is nothing at this path.
     NotFound,
     /// The path exists, but not for this method.
     MethodNotAllowed,
     /// The request did not arrive in time.
     Timeout,
-    /// The event exceeds what is taken.
+    /// Things are not such that this could be done: others came between, it is so already, or
+    /// there is nothing to do it with.
+    Conflict,
+    /// Hosts of the fleet cannot do it.
+    HostsRefuse,
+    /// The event, the form or the body exceeds what is taken.
     TooLarge,
     /// The body is encoded in a way that is not undone here.
     UnsupportedEncoding,
+    /// The media type is not the one that is taken.
+    UnsupportedMediaType,
     /// The log refuses the event, and will again.
     Refused,
+    /// What is to be deployed cannot run.
+    Invalid,
     /// A defect of the host.
     Internal,
+    /// The host takes no part in deployments.
+    DeploymentsOff,
     /// Too many events wait; try again later.
     QueueFull,
+    /// Too many requests are being worked on; try again later.
+    Busy,
     /// The log did not confirm; the outcome is unknown.
     LogUnreachable,
     /// The host cannot do its work at the moment.
@@ -59,22 +74,35 @@ impl Kind {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
             Self::UnknownTopic => (StatusCode::NOT_FOUND, "unknown-topic", "Unknown topic"),
+            Self::UnknownHandler => (StatusCode::NOT_FOUND, "unknown-handler", "Unknown handler"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
             }
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "Request timeout"),
+            Self::Conflict => (StatusCode::CONFLICT, "conflict", "Conflict"),
+            Self::HostsRefuse => (StatusCode::CONFLICT, "hosts-refuse", "Hosts refuse"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large"),
             Self::UnsupportedEncoding => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported-encoding",
                 "Unsupported content encoding",
             ),
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "Unsupported media type",
+            ),
             Self::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused", "Refused by the log"),
+            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid handler"),
+            Self::DeploymentsOff => {
+                (StatusCode::NOT_IMPLEMENTED, "deployments-off", "Takes no part in deployments")
+            }
             Self::Internal => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error")
             }
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "Queue full"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy"),
             Self::LogUnreachable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "log-unreachable", "Log unreachable")
             }
@@ -85,6 +113,11 @@ impl Kind {
     /// The HTTP status of this kind.
     pub const fn status(self) -> StatusCode {
         self.parts().0
+    }
+
+    /// A few words for it.
+    pub const fn title(self) -> &'static str {
+        self.parts().2
     }
 
     /// The last part of the `type`.

@@ -4,6 +4,7 @@
 mod access;
 mod control;
 mod follower;
+mod inspector;
 mod prepare;
 mod readiness;
 mod reporter;
@@ -19,10 +20,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use crate::admin::{AdminState, Operations};
 use crate::board::Board;
 use crate::config::HostConfig;
 use crate::deployment::{self, store::Store};
 use crate::digest::Digest;
+use crate::fleet::Fleet;
 use crate::handler::Handler;
 use crate::http::{ServeLimits, serve};
 use crate::ingest::{IngestState, OpenTopics};
@@ -41,6 +44,7 @@ pub use access::check_access;
 pub use control::Control;
 use control::{KnownTopics, Request};
 use follower::{Follower, Pursuits};
+use inspector::HostInspector;
 use readiness::HostReadiness;
 use reporter::Reporter;
 
@@ -103,7 +107,10 @@ pub fn run(
         ingest: OpenTopics::new(open.map(|topic| Arc::clone(&topic.spec.name))),
         config,
     };
-    Arc::new(host).run(&http, listeners, revisions, on_ready)
+    let ended = Arc::new(host).run(&http, listeners, revisions, on_ready);
+    // Requests that still wait for hosts or for the log are not waited for.
+    http.shutdown_background();
+    ended
 }
 
 /// The log that the configuration names.
@@ -186,7 +193,7 @@ impl Host {
             control: Control::new(&self, sender.clone()),
         };
         info!(ingest = %ready.ingest, admin = %ready.admin, log = %self.log.describe(), "listening");
-        let (shutdown, servers) = self.serve(http, listeners);
+        let (shutdown, servers) = self.serve(http, listeners, own_handlers(&ready.revisions));
         let monitor = self.readiness.monitor(&self.log, &self.stop)?;
         let followers = self.follow(&ready)?;
         let managing = self.manage(ready, on_ready, requests)?;
@@ -228,12 +235,11 @@ impl Host {
             pursuits: pursuits.clone(),
             stop: self.stop.clone(),
         };
-        let own = ready.revisions.iter().map(|revision| Handler::clone(&revision.handler));
         let follower = Follower {
             store,
             control,
             config: self.config.clone(),
-            own: own.collect(),
+            own: own_handlers(&ready.revisions),
             readiness: self.readiness.clone(),
             pursuits,
             stop: self.stop.clone(),
@@ -290,6 +296,7 @@ impl Host {
         &self,
         http: &tokio::runtime::Runtime,
         listeners: Listeners,
+        own: Vec<Handler>,
     ) -> (watch::Sender<bool>, [JoinHandle<()>; 2]) {
         let (shutdown, stopping) = watch::channel(false);
         let limits = ServeLimits {
@@ -308,13 +315,32 @@ impl Host {
         let health = health::router(readiness);
         let Access { gate, ingest_tls, admin_tls, .. } = &self.access;
         let ingest = gate.guard(ingest::router(state)).merge(health.clone());
-        let admin = gate.guard(admin::router(Arc::new(self.board.clone()))).merge(health);
+        let admin = admin::routes(self.admin(own));
+        let admin = gate.guard(admin.guarded).merge(admin.open).merge(health);
         let serve = |tcp, tls: &Option<Tls>, router| {
             http.spawn(serve(tcp, tls.clone(), router, limits, stopping.clone()))
         };
         let ingest = serve(listeners.ingest, ingest_tls, ingest);
         let admin = serve(listeners.admin, admin_tls, admin);
         (shutdown, [ingest, admin])
+    }
+
+    /// What operators may ask of this host.
+    fn admin(&self, own: Vec<Handler>) -> AdminState {
+        let config = &self.config;
+        let operations = || {
+            let store = Store::new(Arc::clone(&self.log), &config.cluster_id);
+            let fleet = Fleet::new(store, config.host_id.as_str(), self.stop.clone());
+            let (config, sandbox) = (config.clone(), Arc::clone(&self.sandbox));
+            let inspector = HostInspector { config, own, sandbox, fleet: fleet.clone() };
+            Operations { fleet, inspector: Arc::new(inspector) }
+        };
+        AdminState {
+            host_id: config.host_id.clone(),
+            cluster_id: config.cluster_id.clone(),
+            statuses: Arc::new(self.board.clone()),
+            fleet: config.deployments.then(operations),
+        }
     }
 
     /// Makes the topics and starts the workers. A log that is down is waited for; a stop ends the
@@ -355,6 +381,11 @@ impl admin::HandlerStatuses for Board {
     fn handlers(&self) -> Vec<crate::status::HandlerStatus> {
         Self::handlers(self)
     }
+}
+
+/// The handlers of the configuration.
+fn own_handlers(revisions: &[Arc<Revision>]) -> Vec<Handler> {
+    revisions.iter().map(|revision| Handler::clone(&revision.handler)).collect()
 }
 
 /// Closes the log, which may wait for brokers, within the deadline.

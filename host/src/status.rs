@@ -3,11 +3,12 @@
 //! Plain data with its JSON form; those who run workers fill it, those who show it read it.
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::event::Position;
 
 /// One handler on this host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HandlerStatus {
     /// The handler's name.
     pub name: String,
@@ -28,7 +29,7 @@ impl HandlerStatus {
 }
 
 /// One worker of a handler.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WorkerStatus {
     /// The worker's number within its handler on this host, from 0.
     pub slot: u32,
@@ -45,11 +46,12 @@ pub struct WorkerStatus {
     /// The events whose partitions wait for another revision or a restart, because the handler
     /// stops on failure.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = Vec<String>)]
     pub stopped_at: Vec<Position>,
 }
 
 /// What a worker is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkerState {
     /// It opens its session.

@@ -29,6 +29,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("similar", &["runner"]),
     ("subtle", &["auth"]),
     ("tokio_rustls", &["tls"]),
+    ("multer", &["admin"]),
+    ("utoipa", &["admin", "deployment", "fleet", "status"]),
+    ("utoipa_axum", &["admin"]),
 ];
 
 /// A part of the host, and the parts that it must not know: dependencies point one way.

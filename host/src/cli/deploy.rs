@@ -101,7 +101,7 @@ pub(super) fn deploy(args: &DeployArgs) -> anyhow::Result<ExitCode> {
     fleet.check_topics(&handler, args.create_topics).map_err(refused)?;
     let mut shipment = {
         let _progress = Progress::start(format!("deploying {}", handler.name));
-        fleet.deploy(&handler.name, &parcel).map_err(refused)?
+        fleet.deploy(&handler.name, &parcel, None).map_err(refused)?
     };
     if shipment.changed && !args.no_wait {
         let waiting = Waiting::start(&handler.name);

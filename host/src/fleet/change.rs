@@ -1,6 +1,7 @@
 //! Changes how a handler runs: writes one record, and waits for the hosts.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::arrival::Outcome;
 use super::{Error, Fleet, Patience};
@@ -8,7 +9,7 @@ use crate::deployment::operation::Operation;
 use crate::deployment::record::DeploymentRecord;
 
 /// What became of a handler.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Changed {
     /// The handler.
     pub name: String,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use bytesize::ByteSize;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::arrival::Outcome;
 use super::{Error, Fleet, Parcel, Patience, difference};
@@ -17,7 +18,7 @@ use crate::log::topics;
 use crate::topic::TopicSpec;
 
 /// What was deployed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Shipment {
     /// The handler.
     pub name: String,
@@ -71,8 +72,14 @@ impl Fleet {
     }
 
     /// Makes what is in the parcel the active revision, unless it is; does not wait for the hosts.
-    /// The parcel was checked before.
-    pub fn deploy(&self, name: &str, parcel: &Parcel) -> Result<Shipment, Error> {
+    /// The parcel was checked before. Another newest revision than `base` came between; without
+    /// `base` only one that comes meanwhile does.
+    pub fn deploy(
+        &self,
+        name: &str,
+        parcel: &Parcel,
+        base: Option<u64>,
+    ) -> Result<Shipment, Error> {
         let registry = self.store.registry()?;
         let nothing = Deployed::default();
         let before = registry.handler(name).unwrap_or(&nothing);
@@ -102,7 +109,7 @@ impl Fleet {
             deployed_by: who.by.clone(),
             signature: parcel.signature().map(ToString::to_string),
         };
-        let operation = Operation::Deploy { revision, base: before.newest() };
+        let operation = Operation::Deploy { revision, base: base.unwrap_or(before.newest()) };
         let plan = self.store.perform(name, &operation, &who, Some(parcel.component()))?;
         if let Some(wanted) = plan.deployment {
             shipment.revision = wanted.revision;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::deployment::operation::Refusal;
 use crate::deployment::store::StoreError;
@@ -36,7 +37,7 @@ pub enum Error {
 }
 
 /// Why a host cannot do something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HostReason {
     /// The host's id.
     pub host: String,

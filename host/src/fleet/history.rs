@@ -1,6 +1,7 @@
 //! The revisions of a handler, and what each has handled.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Error, Fleet, time};
 use crate::deployment::fence::Fence;
@@ -9,7 +10,7 @@ use crate::deployment::record::RevisionRecord;
 use crate::deployment::registry::Deployed;
 
 /// A revision of a handler.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RevisionLine {
     /// Its number.
     pub revision: u64,
@@ -28,7 +29,7 @@ pub struct RevisionLine {
 }
 
 /// Events of one partition that one revision has handled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Range {
     /// The source topic.
     pub topic: String,

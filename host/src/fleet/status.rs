@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Error, Fleet};
 use crate::deployment::hosts::{HandlerState, HostReport, Hosts};
@@ -11,11 +12,11 @@ use crate::deployment::operation::present;
 use crate::deployment::registry::Deployed;
 
 /// How a handler is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Status {
     /// Its name.
     pub name: String,
-    /// The revision that the registry wants.
+    /// The revision that the registry wants; 0 for a handler of the hosts' own configuration.
     pub revision: u64,
     /// Whether its workers rest until it is resumed.
     pub paused: bool,
@@ -26,7 +27,7 @@ pub struct Status {
 }
 
 /// How a handler is on a host.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct OnHost {
     /// The host's id.
     pub host: String,
@@ -47,7 +48,7 @@ pub struct OnHost {
 }
 
 /// How far a handler is in a partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Partition {
     /// The source topic.
     pub topic: String,
@@ -72,6 +73,28 @@ impl Fleet {
         let of = |(name, deployed, _): (&str, &Deployed, _)| self.of(&hosts, name, deployed);
         let asked = |handler: &str| name.is_none_or(|wanted| wanted == handler);
         registry.handlers().filter(|(name, ..)| asked(name)).map(of).collect()
+    }
+
+    /// How one handler is, also one that only hosts have in their own configuration: how far it
+    /// is in each partition is then not known.
+    pub fn handler(&self, name: &str) -> Result<Status, Error> {
+        let registry = self.store.registry()?;
+        let hosts = self.hosts()?;
+        let refusal = match present(&registry, name) {
+            Ok((deployed, _)) => return self.of(&hosts, name, deployed),
+            Err(refusal) => refusal,
+        };
+        let on_hosts = on_hosts(&hosts, name);
+        if on_hosts.is_empty() {
+            return Err(refusal.into());
+        }
+        Ok(Status {
+            name: name.to_owned(),
+            revision: 0,
+            paused: false,
+            hosts: on_hosts,
+            partitions: Vec::new(),
+        })
     }
 
     /// What the hosts have said until now.
@@ -113,7 +136,7 @@ impl Fleet {
 }
 
 /// How a handler is on each host that is there and has it.
-pub(super) fn on_hosts(hosts: &Hosts, name: &str) -> Vec<OnHost> {
+fn on_hosts(hosts: &Hosts, name: &str) -> Vec<OnHost> {
     let on_host = |host: &HostReport| {
         let handler = host.handler(name)?;
         Some(OnHost {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::ServeLimits;
 use super::testing::{DEADLINE, Server, rest_of};
-use crate::admin::HandlerStatuses;
+use crate::admin::{self, AdminState, HandlerStatuses};
 use crate::auth::Gate;
 use crate::event::Position;
 use crate::health::Readiness;
@@ -254,8 +254,13 @@ async fn health_tells_liveness_from_readiness() {
 
 #[tokio::test]
 async fn admin_lists_handlers_and_their_workers() {
-    let router = Gate::open().guard(crate::admin::router(Arc::new(OneHandler)));
-    let server = Server::serving(router).await;
+    let state = AdminState {
+        host_id: "host-1".to_owned(),
+        cluster_id: "shop".to_owned(),
+        statuses: Arc::new(OneHandler),
+        fleet: None,
+    };
+    let server = Server::serving(Gate::open().guard(admin::routes(state).guarded)).await;
     let mut client = server.http1().await;
     let worker = json!({
         "slot": 0,
@@ -267,5 +272,7 @@ async fn admin_lists_handlers_and_their_workers() {
         "stopped_at": ["orders/3/1042"],
     });
     let expected = json!([{ "name": "weather", "revision": 7, "workers": [worker] }]);
-    assert_eq!(client.get("/v1/handlers").await.json(), expected);
+    let answer = client.get("/v1/host").await.json();
+    assert_eq!((&answer["host"], &answer["handlers"]), (&json!("host-1"), &expected));
+    client.get("/v1/handlers").await.problem(501, "deployments-off");
 }

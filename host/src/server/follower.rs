@@ -14,6 +14,7 @@ use anyhow::{Context as _, bail};
 use tracing::{info, warn};
 
 use super::Control;
+use super::inspector::check_own;
 use super::readiness::HostReadiness;
 use crate::config::{self, HostConfig};
 use crate::deployment::fence::Fences;
@@ -312,13 +313,7 @@ impl Follower {
         deployed: &Deployed,
         record: &DeploymentRecord,
     ) -> anyhow::Result<Handler> {
-        if self.own.iter().any(|own| own.name == name) {
-            bail!(
-                "handler {name:?} is in the configuration of this host, which goes first; take it \
-                 out of {:?}, or deploy under another name",
-                self.config.file
-            );
-        }
+        check_own(&self.config, &self.own, name)?;
         let (number, source) = deployed.active().with_context(|| {
             format!("revision {} of handler {name:?} is not in the registry", record.revision)
         })?;

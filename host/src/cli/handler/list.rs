@@ -31,7 +31,13 @@ pub(super) fn list(args: &ListArgs) -> anyhow::Result<()> {
         OutputFormat::Text => {
             let rows = lines.into_iter().map(|line| {
                 let number = line.revision.to_string();
-                vec![line.name, number, line.state.to_owned(), line.deployed_at, line.deployed_by]
+                vec![
+                    line.name,
+                    number,
+                    line.state.as_str().to_owned(),
+                    line.deployed_at,
+                    line.deployed_by,
+                ]
             });
             out.line(&table(&["HANDLER", "REVISION", "STATE", "DEPLOYED", "BY"], &[1], rows))?;
         }
