@@ -67,7 +67,7 @@ impl Guarded {
         let route = |method, url, scope: &str| Route { method, url, scope: scope.to_owned() };
         [
             route("POST", host.events_url(&self.input), &format!("ingest:{}", self.input)),
-            route("GET", format!("{}/v1/handlers", host.admin), "handlers:read"),
+            route("GET", format!("{}/v1/host", host.admin), "handlers:read"),
         ]
     }
 }

@@ -28,6 +28,7 @@ macro_rules! on_both_logs {
     };
 }
 
+mod admin_api;
 mod architecture;
 mod auth;
 mod broker_down;

@@ -70,7 +70,7 @@ fn both_listeners_speak_both_protocols_over_tls_and_nothing_else() {
         let url = host.events_url(&secured.input);
         let (taken, answer) = client.send(&[protocol], "POST", &url, &[], b"x").expect(protocol);
         assert_eq!((taken.as_str(), answer.status), (protocol, 200), "{answer:?}");
-        let url = format!("{}/v1/handlers", host.admin);
+        let url = format!("{}/v1/host", host.admin);
         let (taken, answer) = client.send(&[protocol], "GET", &url, &[], b"").expect(protocol);
         assert_eq!((taken.as_str(), answer.status), (protocol, 200), "{answer:?}");
     }
@@ -108,7 +108,7 @@ fn a_listener_with_authorities_for_clients_lets_in_nobody_else() {
     host.logged(&["a TLS handshake failed", "peer sent no certificates"]);
     assert_eq!(secured.world.read(&secured.input).len(), 2);
     // The other listener has no certificate, and is on loopback.
-    assert_eq!(http::get(&format!("{}/v1/handlers", host.admin)).status, 200);
+    assert_eq!(http::get(&format!("{}/v1/host", host.admin)).status, 200);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn tokens_are_asked_for_beside_client_certificates_and_are_never_logged() {
     }
     let secret = token.trim().rsplit('_').next().unwrap_or_default();
     assert!(!host.output().contains(secret), "the secret is logged");
-    http::get(&format!("{}/v1/handlers", host.admin)).problem("unauthorized", 401);
+    http::get(&format!("{}/v1/host", host.admin)).problem("unauthorized", 401);
 }
 
 #[test]

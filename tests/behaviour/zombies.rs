@@ -86,7 +86,7 @@ fn on_kafka_two_hosts_of_one_name_lose_and_repeat_nothing_and_say_that_there_are
     // Also to those who only look at what the workers do.
     eventually("the status says it", || {
         ledger.produce_to_all(&world, 4, 20);
-        let status = |host: &Host| http::get(&format!("{}/v1/handlers", host.admin)).body;
+        let status = |host: &Host| http::get(&format!("{}/v1/host", host.admin)).body;
         twins.iter().any(|host| says(&status(host)))
     });
     ledger.assert_exactly_once(&world, &handler, &output);

@@ -170,11 +170,11 @@ impl Host {
         format!("{}/v1/topics/{topic}/events", self.ingest)
     }
 
-    /// What `/v1/handlers` says about one handler; null when it does not name it.
+    /// What `/v1/host` says about one handler; null when it does not name it.
     #[track_caller]
     pub fn handler(&self, name: &str) -> Value {
-        let handlers = http::get(&format!("{}/v1/handlers", self.admin)).json();
-        let named = handlers.as_array().into_iter().flatten().find(|h| h["name"] == name);
+        let host = http::get(&format!("{}/v1/host", self.admin)).json();
+        let named = host["handlers"].as_array().into_iter().flatten().find(|h| h["name"] == name);
         named.cloned().unwrap_or_default()
     }
 }

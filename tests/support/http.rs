@@ -93,6 +93,35 @@ pub fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     try_post(url, headers, body).unwrap_or_else(|error| panic!("failed to post to {url}: {error}"))
 }
 
+/// Any method, with headers and a body.
+#[track_caller]
+pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut request = ureq::http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let well_formed = "the request is well-formed";
+    let sent = match body {
+        [] => agent().run(request.body(()).expect(well_formed)),
+        body => agent().run(request.body(body).expect(well_formed)),
+    };
+    let answer = sent.and_then(answer);
+    answer.unwrap_or_else(|error| panic!("failed to {method} {url}: {error}"))
+}
+
+/// The content type and the bytes of a form with these parts.
+pub fn form(parts: &[(&str, &[u8])]) -> (String, Vec<u8>) {
+    const BOUNDARY: &str = "lockstep-tests-5f0c2a9e";
+    let mut body = Vec::new();
+    for (name, content) in parts {
+        let head =
+            format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n");
+        body.extend([head.as_bytes(), content, b"\r\n"].concat());
+    }
+    body.extend(format!("--{BOUNDARY}--\r\n").bytes());
+    (format!("multipart/form-data; boundary={BOUNDARY}"), body)
+}
+
 /// No pool: a host that was killed must not leave connections behind for the next one.
 fn agent() -> &'static Agent {
     static AGENT: OnceLock<Agent> = OnceLock::new();

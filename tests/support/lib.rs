@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod log;
 pub mod oci_registry;
 pub mod oci_tokens;
+pub mod operator;
 pub mod paths;
 pub mod process;
 pub mod produce_request;

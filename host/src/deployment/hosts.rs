@@ -142,6 +142,13 @@ impl Hosts {
     }
 }
 
+impl HandlerReport {
+    /// Whether the host has it in its own configuration, and not from the registry.
+    pub fn is_own(&self) -> bool {
+        self.wanted == 0
+    }
+}
+
 impl HostReport {
     /// The handler of this name.
     pub fn handler(&self, name: &str) -> Option<&HandlerReport> {

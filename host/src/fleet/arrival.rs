@@ -87,7 +87,7 @@ fn judge(handler: Option<&HandlerReport>, wanted: Option<&DeploymentRecord>) -> 
         (None, None) => return There::Arrived,
         (Some(handler), Some(wanted)) => (handler, wanted),
         // One of the host's own configuration is none of the registry's.
-        (Some(handler), None) if handler.wanted == 0 => return There::Arrived,
+        (Some(handler), None) if handler.is_own() => return There::Arrived,
         _ => return There::NotYet,
     };
     if handler.wanted != wanted.revision || handler.seen < wanted.at {

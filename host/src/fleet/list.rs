@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Error, Fleet, time};
-use crate::deployment::hosts::Hosts;
+use crate::deployment::hosts::{HandlerReport, Hosts};
 use crate::deployment::manifest;
 use crate::deployment::record::DeploymentRecord;
 use crate::deployment::registry::{Deployed, Registry};
@@ -82,7 +82,7 @@ impl Fleet {
     pub fn handlers(&self) -> Result<Vec<FleetHandler>, Error> {
         let deployed = self.deployed()?;
         let hosts = self.hosts()?;
-        let mut on_hosts = by_handler(&hosts);
+        let mut on_hosts = by_handler(&hosts, |_| true);
         let mut handlers: BTreeMap<_, _> = deployed
             .into_iter()
             .map(|listed| {
@@ -90,7 +90,11 @@ impl Fleet {
                 (listed.name.clone(), of_registry(listed, hosts))
             })
             .collect();
-        for (name, hosts) in on_hosts {
+        // What was deleted just now may still be there for a moment.
+        for (name, hosts) in by_handler(&hosts, HandlerReport::is_own) {
+            if handlers.contains_key(&name) {
+                continue;
+            }
             let handler = FleetHandler {
                 name: name.clone(),
                 state: FleetState::Configured,
@@ -123,11 +127,14 @@ impl Fleet {
     }
 }
 
-/// The hosts that have each handler.
-fn by_handler(hosts: &Hosts) -> BTreeMap<String, Vec<String>> {
+/// The hosts that have each handler of which this holds.
+fn by_handler(
+    hosts: &Hosts,
+    holds: impl Fn(&HandlerReport) -> bool,
+) -> BTreeMap<String, Vec<String>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for host in hosts.live() {
-        for handler in &host.handlers {
+        for handler in host.handlers.iter().filter(|handler| holds(handler)) {
             all.entry(handler.name.clone()).or_default().push(host.host.clone());
         }
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Error, Fleet};
-use crate::deployment::hosts::{HandlerState, HostReport, Hosts};
+use crate::deployment::hosts::{HandlerReport, HandlerState, HostReport, Hosts};
 use crate::deployment::manifest;
 use crate::deployment::operation::present;
 use crate::deployment::registry::Deployed;
@@ -84,15 +84,15 @@ impl Fleet {
             Ok((deployed, _)) => return self.of(&hosts, name, deployed),
             Err(refusal) => refusal,
         };
-        let on_hosts = on_hosts(&hosts, name);
-        if on_hosts.is_empty() {
+        let is_own = |host: &HostReport| host.handler(name).is_some_and(HandlerReport::is_own);
+        if !hosts.live().any(is_own) {
             return Err(refusal.into());
         }
         Ok(Status {
             name: name.to_owned(),
             revision: 0,
             paused: false,
-            hosts: on_hosts,
+            hosts: on_hosts(&hosts, name),
             partitions: Vec::new(),
         })
     }
