@@ -1,4 +1,7 @@
-//! The notice board of a host: workers say how they are, others read it. No policy.
+//! The notice board of a host: workers say how they are and what they have, others read it. No
+//! policy.
+
+mod partitions;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::event::{Position, TopicPartition};
 use crate::handler::Handler;
-use crate::status::{HandlerStatus, WorkerState, WorkerStatus};
+use crate::status::{HandlerStatus, PartitionState, WorkerState, WorkerStatus};
+use partitions::Partitions;
 
 /// All workers of a host. Cloning shares the board.
 #[derive(Clone, Default)]
@@ -22,7 +26,9 @@ struct Entry {
 pub struct StatusCell(Arc<Mutex<Cell>>);
 
 struct Cell {
+    /// Without the partitions.
     status: WorkerStatus,
+    partitions: Partitions,
     beat: Instant,
 }
 
@@ -37,8 +43,10 @@ impl Board {
             dead_letters: 0,
             last_error: None,
             stopped_at: Vec::new(),
+            partitions: Vec::new(),
         };
-        let cell = StatusCell(Arc::new(Mutex::new(Cell { status, beat: Instant::now() })));
+        let cell = Cell { status, partitions: Partitions::default(), beat: Instant::now() };
+        let cell = StatusCell(Arc::new(Mutex::new(cell)));
         let mut board = lock(&self.0);
         let entry = board
             .entry(handler.name.clone())
@@ -99,14 +107,15 @@ impl StatusCell {
     pub fn adopted(&self, revision: u64) {
         let mut cell = lock(&self.0);
         cell.status.revision = revision;
-        cell.status.stopped_at.clear();
+        cell.partitions.release();
     }
 
-    /// A transaction is committed.
-    pub fn committed(&self, events: u64, dead_letters: u64) {
+    /// A transaction is committed, in which so many events of each partition are done.
+    pub fn committed(&self, events: &BTreeMap<TopicPartition, u64>, dead_letters: u64) {
         let mut cell = lock(&self.0);
-        cell.status.events += events;
+        cell.status.events += events.values().sum::<u64>();
         cell.status.dead_letters += dead_letters;
+        events.iter().for_each(|(at, events)| cell.partitions.progress(at, *events));
     }
 
     /// Its session ended for this reason; another one follows.
@@ -125,28 +134,51 @@ impl StatusCell {
         lock(&self.0).status.last_error = Some(reason);
     }
 
+    /// The same, of an event of this partition.
+    pub fn failed_in(&self, partition: &TopicPartition, reason: String) {
+        lock(&self.0).partitions.fail(partition, reason);
+    }
+
+    /// The group has given it this partition.
+    pub fn gained(&self, partition: &TopicPartition) {
+        lock(&self.0).partitions.gain(partition);
+    }
+
     /// The partition is somebody else's now, and so is what it waits for.
     pub fn lost(&self, partition: &TopicPartition) {
-        let elsewhere =
-            |at: &Position| at.topic != partition.topic || at.partition != partition.partition;
-        lock(&self.0).status.stopped_at.retain(elsewhere);
+        lock(&self.0).partitions.lose(partition);
+    }
+
+    /// The partition of this event waits to try it again, at a time in milliseconds since the Unix
+    /// epoch.
+    pub fn retrying(&self, at: &Position, until: i64, reason: String) {
+        let state = PartitionState::Retrying { offset: at.offset, until };
+        lock(&self.0).partitions.wait(&at.topic_partition(), state, reason);
     }
 
     /// The partition of this event waits for another revision, or a restart.
-    pub fn halted(&self, at: Position, reason: String) {
+    pub fn halted(&self, at: &Position, reason: String) {
         let mut cell = lock(&self.0);
-        cell.status.stopped_at.retain(|p| p.topic != at.topic || p.partition != at.partition);
-        cell.status.stopped_at.push(at);
+        let state = PartitionState::Halted { offset: at.offset };
+        cell.partitions.wait(&at.topic_partition(), state, reason.clone());
         cell.status.last_error = Some(reason);
     }
 
     fn status(&self) -> WorkerStatus {
-        lock(&self.0).status.clone()
+        let cell = lock(&self.0);
+        WorkerStatus {
+            stopped_at: cell.partitions.halted(),
+            partitions: cell.partitions.statuses(),
+            ..cell.status.clone()
+        }
     }
 
+    /// Whatever state it enters, its session has not polled yet, or never will again: until it
+    /// does, it has no partitions.
     fn enter(&self, state: WorkerState) {
         let mut cell = lock(&self.0);
         cell.status.state = state;
+        cell.partitions.clear();
         cell.beat = Instant::now();
     }
 }

@@ -58,6 +58,13 @@ pub struct Position {
     pub offset: i64,
 }
 
+impl Position {
+    /// The topic and partition it lies in.
+    pub fn topic_partition(&self) -> TopicPartition {
+        TopicPartition { topic: Arc::clone(&self.topic), partition: self.partition }
+    }
+}
+
 impl fmt::Display for Position {
     /// `topic/partition/offset`, the form of the `lockstep-source` header.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,6 +10,7 @@ mod batch;
 pub mod embedded;
 pub mod kafka;
 mod read_from;
+mod reassigned;
 mod receipt;
 pub mod topics;
 mod writer;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use batch::{Batch, Decision, Outcome, Produced};
+pub use reassigned::Reassigned;
 pub use receipt::{AppendError, Completer, Receipt};
 pub use writer::{WriteError, Writer};
 
@@ -56,7 +58,8 @@ pub trait Log: Send + Sync {
 /// `Err` from any method means that the session is finished: drop it and open another.
 pub trait Session: Send {
     /// Waits up to `max_wait` for events and hands over what is there. Returns an empty batch
-    /// when there is nothing. What an earlier outcome left undone comes first.
+    /// when there is nothing. What an earlier outcome left undone comes first. The batch also
+    /// names the partitions that the session lost and gained since the last poll, idle ones too.
     fn poll(&mut self, max_wait: Duration) -> anyhow::Result<Batch>;
 
     /// Writes outputs, dead letters and offsets in one transaction: all or nothing.

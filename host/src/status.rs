@@ -2,7 +2,9 @@
 //!
 //! Plain data with its JSON form; those who run workers fill it, those who show it read it.
 
-use serde::{Serialize, Serializer};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::event::Position;
@@ -48,6 +50,47 @@ pub struct WorkerStatus {
     #[serde(serialize_with = "as_text")]
     #[schema(value_type = Vec<String>)]
     pub stopped_at: Vec<Position>,
+    /// The partitions that the group has given to it, in order; none while its session is closed.
+    pub partitions: Vec<PartitionStatus>,
+}
+
+/// A partition that a worker has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PartitionStatus {
+    /// The topic.
+    #[serde(serialize_with = "as_str")]
+    #[schema(value_type = String)]
+    pub topic: Arc<str>,
+    /// The partition, from 0.
+    pub partition: i32,
+    /// Whether it goes on.
+    #[serde(flatten)]
+    pub state: PartitionState,
+    /// Its events that became outputs or dead letters, in committed transactions, since the worker
+    /// got it.
+    pub events: u64,
+    /// The last failure of one of its events since then.
+    pub last_error: Option<String>,
+}
+
+/// Whether a partition goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum PartitionState {
+    /// Its events are processed as they come.
+    Running,
+    /// It waits to try an event again.
+    Retrying {
+        /// The event's offset.
+        offset: i64,
+        /// When it is tried again, in milliseconds since the Unix epoch.
+        until: i64,
+    },
+    /// It waits for another revision or a restart, because the handler stops on failure.
+    Halted {
+        /// The offset of the event that failed.
+        offset: i64,
+    },
 }
 
 /// What a worker is doing.
@@ -62,6 +105,10 @@ pub enum WorkerState {
     BackingOff,
     /// It is done and will not start again.
     Stopped,
+}
+
+fn as_str<S: Serializer>(topic: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(topic)
 }
 
 fn as_text<S: Serializer>(positions: &[Position], serializer: S) -> Result<S::Ok, S::Error> {

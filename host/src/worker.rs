@@ -6,6 +6,7 @@
 mod failures;
 mod takeover;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use tracing::{debug, debug_span, warn};
 
 use crate::board::StatusCell;
 use crate::deployment::fence::Fences;
-use crate::event::Consumed;
+use crate::event::{Consumed, TopicPartition};
 use crate::handler::{Failure, FailureKind, Handler};
 use crate::log::{Batch, Commit, Log, Outcome, Session, Subscription};
 use crate::revision::Revision;
@@ -114,15 +115,18 @@ impl Running<'_> {
                 self.takeovers.forget(partition);
                 self.worker.status.lost(partition);
             }
+            for partition in batch.gained() {
+                self.worker.status.gained(partition);
+            }
             self.adopt_active_revision(session)?;
             if batch.is_empty() {
                 continue;
             }
             let _span = span(&self.handler, &batch);
             let (outcome, broken) = self.process(batch);
-            let completed = outcome.completed() as u64;
+            let completed = outcome.completed();
             let commit = session.commit(outcome)?;
-            self.settle(commit, completed);
+            self.settle(commit, &completed);
             if let Some(error) = broken {
                 return Err(error);
             }
@@ -196,8 +200,8 @@ impl Running<'_> {
         self.failures.verdict(input, failure, fastrand::f64())
     }
 
-    /// Draws the consequences of a commit of so many events.
-    fn settle(&mut self, commit: Commit, completed: u64) {
+    /// Draws the consequences of a commit of so many events of each partition.
+    fn settle(&mut self, commit: Commit, completed: &BTreeMap<TopicPartition, u64>) {
         self.takeovers.settle(commit == Commit::Committed);
         match commit {
             Commit::Committed => {

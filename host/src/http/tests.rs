@@ -18,7 +18,7 @@ use crate::admin::{self, AdminState, HandlerStatuses};
 use crate::auth::Gate;
 use crate::event::Position;
 use crate::health::Readiness;
-use crate::status::{HandlerStatus, WorkerState, WorkerStatus};
+use crate::status::{HandlerStatus, PartitionState, PartitionStatus, WorkerState, WorkerStatus};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -67,6 +67,13 @@ impl HandlerStatuses for OneHandler {
             dead_letters: 1,
             last_error: Some("the broker is gone".to_owned()),
             stopped_at: vec![stopped],
+            partitions: vec![PartitionStatus {
+                topic: "orders".into(),
+                partition: 3,
+                state: PartitionState::Halted { offset: 1042 },
+                events: 5,
+                last_error: None,
+            }],
         };
         vec![HandlerStatus { name: "weather".to_owned(), revision: 7, workers: vec![worker] }]
     }
@@ -270,6 +277,14 @@ async fn admin_lists_handlers_and_their_workers() {
         "state": "backing-off",
         "last_error": "the broker is gone",
         "stopped_at": ["orders/3/1042"],
+        "partitions": [{
+            "topic": "orders",
+            "partition": 3,
+            "state": "halted",
+            "offset": 1042,
+            "events": 5,
+            "last_error": null,
+        }],
     });
     let expected = json!([{ "name": "weather", "revision": 7, "workers": [worker] }]);
     let answer = client.get("/v1/host").await.json();

@@ -4,32 +4,40 @@
 //! and records for each event that it is done, or that its partition has to wait; the session
 //! derives the offsets from that. Pure bookkeeping, no I/O.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
+use super::Reassigned;
 use crate::event::{Consumed, Event, TopicPartition};
 
 /// What one poll handed over.
 #[derive(Debug, Default)]
 pub struct Batch {
     events: Vec<Consumed>,
-    lost: Vec<TopicPartition>,
+    reassigned: Reassigned,
 }
 
 impl Batch {
     /// A batch of these events; those of one partition stand in the order of their offsets.
     pub fn new(events: Vec<Consumed>) -> Self {
-        Self { events, lost: Vec::new() }
+        Self { events, reassigned: Reassigned::default() }
     }
 
-    /// The same batch, which also says what the group gave to others since the last poll.
-    pub fn with_lost(self, lost: Vec<TopicPartition>) -> Self {
-        Self { lost, ..self }
+    /// The same batch, which also says what rebalances changed since the last poll.
+    pub fn with_reassigned(self, reassigned: Reassigned) -> Self {
+        Self { reassigned, ..self }
     }
 
-    /// The partitions that the group gave to others since the last poll.
-    pub fn lost(&self) -> &[TopicPartition] {
-        &self.lost
+    /// The partitions that the group gave to others since the last poll. To be forgotten before
+    /// those that were gained are noted: one that came back is in both.
+    pub fn lost(&self) -> &BTreeSet<TopicPartition> {
+        self.reassigned.lost()
+    }
+
+    /// The partitions that the group gave to this session since the last poll, the first one
+    /// included; whether there are events in them or not.
+    pub fn gained(&self) -> &BTreeSet<TopicPartition> {
+        self.reassigned.gained()
     }
 
     /// Whether there is nothing to do.
@@ -111,9 +119,20 @@ impl Outcome {
         self.cursor += 1;
     }
 
-    /// How many events are done.
-    pub fn completed(&self) -> usize {
-        self.done.iter().filter(|done| **done).count()
+    /// How many events are done, in each partition with any.
+    pub fn completed(&self) -> BTreeMap<TopicPartition, u64> {
+        let mut counts: Vec<(&Consumed, u64)> = Vec::new();
+        for (event, _) in self.events.iter().zip(&self.done).filter(|(_, done)| **done) {
+            // Few partitions, long runs: look before building a key.
+            let same = |other: &Consumed| {
+                other.partition == event.partition && other.event.topic == event.event.topic
+            };
+            match counts.iter_mut().rev().find(|(other, _)| same(other)) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((event, 1)),
+            }
+        }
+        counts.into_iter().map(|(event, count)| (event.topic_partition(), count)).collect()
     }
 
     /// The current event is not done: its partition waits until `due`, or for another
@@ -191,6 +210,8 @@ mod tests {
         assert_eq!(outcome.current().map(|e| e.offset), Some(9));
         outcome.complete([output(), output()]);
         assert_eq!(outcome.current(), None, "8 is behind the held event");
+        let completed: Vec<_> = outcome.completed().into_values().collect();
+        assert_eq!(completed, [1, 2], "5 in one partition, 7 and 9 in the other");
 
         let decision = outcome.decide();
         let next: Vec<_> = decision.offsets.iter().map(|(at, o)| (at.partition, *o)).collect();

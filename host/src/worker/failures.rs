@@ -1,14 +1,14 @@
 //! What becomes of events that fail: retries, dead letters, halts. Remembers attempts while the
 //! session lives and the revision stays; in another one they count from the beginning.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::{error, warn};
 
 use crate::board::StatusCell;
-use crate::event::{Consumed, Event, Position, TopicPartition};
+use crate::event::{Consumed, Event, Position, TopicPartition, now_ms};
 use crate::handler::{Failure, FailureKind, Handler, OnFailure};
 
 /// What happens to one event.
@@ -31,6 +31,8 @@ pub(super) struct Failures {
     dead_letters: Vec<(Position, Failure)>,
     /// Where the handler halts, and why.
     halts: Vec<(Position, Failure)>,
+    /// The partitions that the present transaction holds until a retry.
+    retries: Vec<TopicPartition>,
 }
 
 struct Waiting {
@@ -39,6 +41,8 @@ struct Waiting {
     failed: u32,
     /// When it is tried again.
     due: Instant,
+    /// Why it failed last.
+    reason: String,
 }
 
 struct Refused {
@@ -55,6 +59,7 @@ impl Failures {
             refused: HashMap::new(),
             dead_letters: Vec::new(),
             halts: Vec::new(),
+            retries: Vec::new(),
         }
     }
 
@@ -65,8 +70,10 @@ impl Failures {
             && let Some(pause) = self.handler.retry.pause(failed, random)
         {
             let due = Instant::now() + pause;
-            let waiting = Waiting { offset: input.offset, failed, due };
+            let reason = text(&input.position(), failure);
+            let waiting = Waiting { offset: input.offset, failed, due, reason };
             self.waiting.insert(input.topic_partition(), waiting);
+            self.retries.push(input.topic_partition());
             return Verdict::Hold(Some(due));
         }
         match self.handler.on_failure {
@@ -83,6 +90,7 @@ impl Failures {
             && waiting.offset == input.offset
             && waiting.due > Instant::now()
         {
+            self.retries.push(input.topic_partition());
             return Some(Verdict::Hold(Some(waiting.due)));
         }
         if self.refused.is_empty() {
@@ -110,12 +118,40 @@ impl Failures {
             .or_insert(Refused { reason, even_dead: false });
     }
 
-    /// The transaction, in which so many events were done, is committed: tell what it did, once
-    /// for each transaction.
-    pub(super) fn committed(&mut self, events: u64, status: &StatusCell) {
+    /// The transaction, in which so many events of each partition were done, is committed: tell
+    /// what it did, once for each transaction.
+    pub(super) fn committed(
+        &mut self,
+        events: &BTreeMap<TopicPartition, u64>,
+        status: &StatusCell,
+    ) {
         status.committed(events, self.dead_letters.len() as u64);
+        self.tell_dead_letters(status);
+        for partition in self.retries.drain(..) {
+            if let Some(Waiting { offset, due, reason, .. }) = self.waiting.get(&partition) {
+                let at = Position {
+                    topic: partition.topic,
+                    partition: partition.partition,
+                    offset: *offset,
+                };
+                status.retrying(&at, wall_clock(*due), reason.clone());
+            }
+        }
+        for (position, failure) in self.halts.drain(..) {
+            let text = text(&position, &failure);
+            error!(
+                handler = %self.handler.name,
+                "handler halted at {text}; correct the cause, then swap the handler or restart the \
+                 host to go on"
+            );
+            tell_details(&position, &failure);
+            status.halted(&position, text);
+        }
+    }
+
+    fn tell_dead_letters(&mut self, status: &StatusCell) {
         if let Some((position, failure)) = self.dead_letters.first() {
-            let text = format!("{position}: {}: {}", failure.kind, failure.message);
+            let text = text(position, failure);
             warn!(
                 handler = %self.handler.name,
                 dead_letters = self.dead_letters.len(),
@@ -125,18 +161,14 @@ impl Failures {
             tell_details(position, failure);
             status.failed(text);
         }
-        for (position, _) in self.dead_letters.drain(..) {
+        // A transaction may have thousands: each partition keeps its last one.
+        let mut last = HashMap::new();
+        for (position, failure) in self.dead_letters.drain(..) {
             self.refused.remove(&position);
+            last.insert(position.topic_partition(), (position, failure));
         }
-        for (position, failure) in self.halts.drain(..) {
-            let text = format!("{position}: {}: {}", failure.kind, failure.message);
-            error!(
-                handler = %self.handler.name,
-                "handler halted at {text}; correct the cause, then swap the handler or restart the \
-                 host to go on"
-            );
-            tell_details(&position, &failure);
-            status.halted(position, text);
+        for (partition, (position, failure)) in last {
+            status.failed_in(&partition, text(&position, &failure));
         }
     }
 
@@ -149,6 +181,7 @@ impl Failures {
     pub(super) fn rewound(&mut self) {
         self.dead_letters.clear();
         self.halts.clear();
+        self.retries.clear();
     }
 
     /// How often handling this event failed so far.
@@ -171,6 +204,17 @@ impl Failures {
         self.halts.push((input.position(), failure));
         Verdict::Hold(None)
     }
+}
+
+/// A failure in one line.
+fn text(position: &Position, failure: &Failure) -> String {
+    format!("{position}: {}: {}", failure.kind, failure.message)
+}
+
+/// A point in time as people and other machines know it, in milliseconds since the Unix epoch.
+fn wall_clock(due: Instant) -> i64 {
+    let left = due.saturating_duration_since(Instant::now());
+    now_ms().saturating_add(i64::try_from(left.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Tells what a failure's message leaves out: an event of its own and without fields, which would

@@ -146,6 +146,7 @@ mod tests {
             dead_letters: 1,
             last_error: None,
             stopped_at: Vec::new(),
+            partitions: Vec::new(),
         };
         HandlerStatus { name: name.to_owned(), revision: 2, workers: vec![worker] }
     }

@@ -17,7 +17,7 @@ use super::storage;
 use super::store::{Shared, Store};
 use crate::event::TopicPartition;
 use crate::log::backlog::Backlog;
-use crate::log::{Batch, Commit, Decision, Outcome, Session, Start, Subscription};
+use crate::log::{Batch, Commit, Decision, Outcome, Reassigned, Session, Start, Subscription};
 
 /// The session of one worker.
 pub(super) struct EmbeddedSession {
@@ -33,8 +33,8 @@ pub(super) struct EmbeddedSession {
     /// Where it reads them, one for each.
     cursors: Vec<Cursor>,
     backlog: Backlog,
-    /// What the group gave to others since the last poll.
-    lost: Vec<TopicPartition>,
+    /// What the group gave to others, and to this session, since the last poll.
+    reassigned: Reassigned,
     /// The partition that is read first, in turn.
     turn: usize,
 }
@@ -55,7 +55,7 @@ impl EmbeddedSession {
             owned: Vec::new(),
             cursors: Vec::new(),
             backlog: Backlog::default(),
-            lost: Vec::new(),
+            reassigned: Reassigned::default(),
             turn: 0,
         };
         // At once, so that "latest" is the end as of now.
@@ -85,7 +85,8 @@ impl EmbeddedSession {
         })?;
         drop(store);
         let gone = self.owned.iter().filter(|one| !kept.contains(one));
-        self.lost.extend(gone.map(|one| one.partition.at.clone()));
+        gone.for_each(|one| self.reassigned.lose(one.partition.at.clone()));
+        gained.iter().for_each(|one| self.reassigned.gain(one.partition.at.clone()));
         self.backlog.forget(|at| !kept.iter().any(|one| one.partition.at == *at));
         self.cursors.retain(|cursor| kept.iter().any(|one| one.partition == cursor.partition));
         self.owned.retain(|one| kept.contains(one));
@@ -203,11 +204,12 @@ impl Session for EmbeddedSession {
                 self.fill()?;
             }
             if !self.backlog.is_empty() {
-                let lost = std::mem::take(&mut self.lost);
-                return Ok(self.backlog.take(self.subscription.bounds).with_lost(lost));
+                let batch = self.backlog.take(self.subscription.bounds);
+                return Ok(batch.with_reassigned(std::mem::take(&mut self.reassigned)));
             }
             if now >= deadline {
-                return Ok(Batch::default().with_lost(std::mem::take(&mut self.lost)));
+                let reassigned = std::mem::take(&mut self.reassigned);
+                return Ok(Batch::default().with_reassigned(reassigned));
             }
             let until = self.backlog.next_due().map_or(deadline, |due| due.min(deadline));
             self.shared.signal.wait(seen, until);

@@ -3,11 +3,10 @@
 //! No transaction is open while the consumer is polled, so a revoked partition needs nothing
 //! but to be forgotten before the next batch is handed over.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{
@@ -19,7 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::client::{Clients, Redacting};
 use super::record::{TopicNames, consumed};
 use crate::event::{Consumed, TopicPartition};
-use crate::log::{Start, Subscription};
+use crate::log::{Reassigned, Start, Subscription};
 
 /// How long the broker may take to answer about offsets.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,14 +41,14 @@ pub(super) enum Polled {
     Nothing,
 }
 
-/// What rebalances took away.
+/// What rebalances did.
 #[derive(Default)]
-pub(super) enum Revoked {
+enum Noted {
     /// Nothing.
     #[default]
     Nothing,
-    /// These partitions.
-    Some(HashSet<TopicPartition>),
+    /// These partitions changed hands.
+    Some(Reassigned),
     /// Nobody knows which, because the rebalance failed.
     Unknown,
 }
@@ -81,7 +80,7 @@ impl GroupConsumer {
                 shared: clients.context(),
                 group: subscription.group.clone(),
                 start: subscription.start,
-                revoked: Mutex::default(),
+                noted: Mutex::default(),
                 doubt: Mutex::default(),
             })
             .map_err(|e| clients.error(&e))?;
@@ -147,9 +146,13 @@ impl GroupConsumer {
         }
     }
 
-    /// What was revoked since the last call.
-    pub(super) fn take_revoked(&self) -> Revoked {
-        std::mem::take(&mut *lock(&self.consumer.context().revoked))
+    /// What changed hands since the last call; `None` when nothing did. `Err` when nobody knows.
+    pub(super) fn take_reassigned(&self) -> anyhow::Result<Option<Reassigned>> {
+        match std::mem::take(&mut *lock(&self.consumer.context().noted)) {
+            Noted::Nothing => Ok(None),
+            Noted::Some(reassigned) => Ok(Some(reassigned)),
+            Noted::Unknown => bail!("a rebalance failed"),
+        }
     }
 
     /// Whether the group has given the partitions to others without asking. Metadata read
@@ -220,12 +223,12 @@ pub(super) fn list<'a>(
     Ok(list)
 }
 
-/// Notes what rebalances take away.
+/// Notes what rebalances take away and bring.
 struct Rebalances {
     shared: Redacting,
     group: String,
     start: Start,
-    revoked: Mutex<Revoked>,
+    noted: Mutex<Noted>,
     /// When to find out whether the committed offsets of what was assigned could be read.
     doubt: Mutex<Option<Instant>>,
 }
@@ -247,7 +250,7 @@ impl ConsumerContext for Rebalances {
             Rebalance::Revoke(partitions) => {
                 let lost = consumer.assignment_lost();
                 tracing::info!(%group, lost, partitions = %names(partitions), "partitions revoked");
-                lock(&self.revoked).add(partitions);
+                lock(&self.noted).add(partitions, Reassigned::lose);
             }
             Rebalance::Assign(partitions) => {
                 tracing::info!(%group, partitions = %names(partitions), "partitions assigned");
@@ -260,16 +263,16 @@ impl ConsumerContext for Rebalances {
             }
             Rebalance::Error(error) => {
                 tracing::warn!(%group, %error, "rebalance failed");
-                *lock(&self.revoked) = Revoked::Unknown;
+                *lock(&self.noted) = Noted::Unknown;
             }
         }
     }
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Assign(partitions) = rebalance else { return };
+        lock(&self.noted).add(partitions, Reassigned::gain);
         // A partition that was paused when it left must not come back paused.
-        if let Rebalance::Assign(partitions) = rebalance
-            && let Err(error) = consumer.resume(partitions)
-        {
+        if let Err(error) = consumer.resume(partitions) {
             tracing::warn!(group = %self.group, %error, "failed to resume assigned partitions");
         }
     }
@@ -291,18 +294,25 @@ fn remember_ends(
     if ends.count() > 0 { consumer.commit(&ends, CommitMode::Sync) } else { Ok(()) }
 }
 
-impl Revoked {
-    fn add(&mut self, partitions: &TopicPartitionList) {
-        let elements = partitions.elements();
-        let new = elements.iter().map(|element| TopicPartition {
-            topic: element.topic().into(),
-            partition: element.partition(),
-        });
-        match self {
-            Self::Nothing => *self = Self::Some(new.collect()),
-            Self::Some(known) => known.extend(new),
-            Self::Unknown => {}
+impl Noted {
+    fn add(
+        &mut self,
+        partitions: &TopicPartitionList,
+        note: impl Fn(&mut Reassigned, TopicPartition),
+    ) {
+        let mut known = match std::mem::take(self) {
+            Self::Nothing => Reassigned::default(),
+            Self::Some(known) => known,
+            Self::Unknown => {
+                *self = Self::Unknown;
+                return;
+            }
+        };
+        for element in partitions.elements() {
+            let (topic, partition) = (element.topic().into(), element.partition());
+            note(&mut known, TopicPartition { topic, partition });
         }
+        *self = Self::Some(known);
     }
 }
 

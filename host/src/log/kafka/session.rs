@@ -12,12 +12,14 @@ use rdkafka::Offset;
 
 use super::Identity;
 use super::client::Clients;
-use super::consumer::{GroupConsumer, Polled, Revoked, list};
+use super::consumer::{GroupConsumer, Polled, list};
 use super::producer::{Failed, TransactionalProducer};
 use super::watched::drop_within;
 use crate::event::TopicPartition;
 use crate::log::backlog::Backlog;
-use crate::log::{Batch, BatchBounds, Commit, Decision, Outcome, Session, Subscription};
+use crate::log::{
+    Batch, BatchBounds, Commit, Decision, Outcome, Reassigned, Session, Subscription,
+};
 
 /// One consumer and two producers.
 pub(super) struct KafkaSession {
@@ -136,19 +138,15 @@ impl Session for KafkaSession {
             Duration::ZERO
         };
         let bounds = BatchBounds { events: self.limit, bytes: self.bounds.bytes };
-        let mut lost = Vec::new();
+        let mut reassigned = Reassigned::default();
         // At least one look, however much is waiting: rebalances run inside the poll.
         loop {
             let polled = self.consumer.poll(wait)?;
             wait = Duration::ZERO;
             // Before the event is kept: it may be from a partition that came back.
-            match self.consumer.take_revoked() {
-                Revoked::Nothing => {}
-                Revoked::Some(gone) => {
-                    self.backlog.forget(|at| gone.contains(at));
-                    lost.extend(gone);
-                }
-                Revoked::Unknown => bail!("a rebalance failed"),
+            if let Some(news) = self.consumer.take_reassigned()? {
+                self.backlog.forget(|at| news.lost().contains(at));
+                reassigned.then(news);
             }
             let Polled::Event(event) = polled else { break };
             self.backlog.push(event);
@@ -156,7 +154,7 @@ impl Session for KafkaSession {
                 break;
             }
         }
-        Ok(self.backlog.take(bounds).with_lost(lost))
+        Ok(self.backlog.take(bounds).with_reassigned(reassigned))
     }
 
     fn commit(&mut self, outcome: Outcome) -> anyhow::Result<Commit> {
