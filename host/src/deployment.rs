@@ -1,14 +1,16 @@
 //! Handlers as they are deployed: manifests, and the registry of a fleet, which lives in the log.
 //!
 //! [`record`] is what stands in the control topics, [`registry`] what it amounts to, [`operation`]
-//! what can be done to it, [`store`] reads and writes it, and [`hosts`] is what the hosts say of
-//! themselves.
+//! what can be done to it, [`store`] reads and writes it, [`hosts`] is what the hosts say of
+//! themselves, [`assignment`] which partitions they have, and [`ownership`] who has which.
 
+pub mod assignment;
 pub mod control;
 pub mod fence;
 pub mod hosts;
 pub mod manifest;
 pub mod operation;
+pub mod ownership;
 pub mod record;
 pub mod registry;
 pub mod store;

@@ -13,6 +13,7 @@ mod history;
 mod list;
 mod offsets;
 mod parcel;
+mod partitions;
 mod status;
 
 use std::sync::Arc;
@@ -27,7 +28,8 @@ pub use history::{Range, RevisionLine};
 pub use list::{FleetHandler, FleetState, Listed};
 pub use offsets::Seek;
 pub use parcel::Parcel;
-pub use status::{OnHost, Partition, Status};
+pub use partitions::Partition;
+pub use status::{OnHost, Status};
 
 use crate::deployment::operation::{Operation, Operator, Plan};
 use crate::deployment::store::Store;

@@ -7,6 +7,15 @@ use lockstep::log::kafka::{Identity, KafkaLog};
 
 use crate::scenario::Scenario;
 
+/// The log of a scenario, as its one host opens it: sessions can be opened.
+pub fn open_as_host(world: &Scenario) -> Box<dyn Log> {
+    if world.broker().is_some() {
+        return open(world);
+    }
+    let log = EmbeddedLog::open_host(&world.data_dir(), "host-1");
+    Box::new(log.unwrap_or_else(|e| panic!("failed to open the log: {e:#}")))
+}
+
 /// The log of a scenario, as a process of its own would open it beside the hosts.
 pub fn open(world: &Scenario) -> Box<dyn Log> {
     let Some(address) = world.broker() else {

@@ -4,6 +4,7 @@ mod change;
 mod history;
 mod list;
 mod offsets;
+mod partitions;
 mod status;
 
 use std::time::Duration;

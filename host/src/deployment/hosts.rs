@@ -1,7 +1,7 @@
 //! What the hosts of a fleet say of themselves, in the topic `hosts`: who is there, what each one
 //! runs, and why something does not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 use utoipa::ToSchema;
 
+use super::assignment::Assignment;
 use super::control::ControlTopics;
+use super::ownership::{self, Owner};
 use super::record;
-use crate::event::{Event, now_ms};
+use crate::event::{Event, TopicPartition, now_ms};
 use crate::log::{Log, ReadFrom, Reader};
 
 /// How often a host says how it is.
@@ -59,6 +61,9 @@ pub struct HandlerReport {
     /// What went wrong last, with the handler or with what was deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The partitions that its workers have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assignments: Vec<Assignment>,
 }
 
 /// How a handler on a host is.
@@ -78,14 +83,14 @@ pub enum HandlerState {
 /// Those who have spoken lately.
 pub struct Hosts {
     reader: Box<dyn Reader>,
-    /// By id: the first that was heard of each, and the last.
-    hosts: BTreeMap<String, [HostReport; 2]>,
+    /// By id: what each has said lately, one report at least, since it has started.
+    hosts: BTreeMap<String, VecDeque<HostReport>>,
 }
 
 impl Hosts {
     /// Listens from a little before now on.
     pub fn listen(log: &dyn Log, topics: &ControlTopics) -> anyhow::Result<Self> {
-        let since = now_ms().saturating_sub(i64::try_from(SILENCE.as_millis())?);
+        let since = now_ms().saturating_sub(silence());
         let reader = log
             .reader(&topics.hosts, ReadFrom::Timestamp(since))
             .with_context(|| format!("failed to read topic {:?}", &*topics.hosts))?;
@@ -107,24 +112,37 @@ impl Hosts {
     }
 
     fn note(&mut self, id: String, report: HostReport) {
-        let before = self.hosts.remove(&id);
+        let since = report.at.saturating_sub(silence());
+        let reports = self.hosts.entry(id).or_default();
         // One that has started anew counts from 0.
-        let first = before
-            .map(|[first, _]| first)
-            .filter(|first| first.started_at == report.started_at)
-            .unwrap_or_else(|| report.clone());
-        self.hosts.insert(id, [first, report]);
+        reports.retain(|one| one.started_at == report.started_at && one.at > since);
+        reports.push_back(report);
     }
 
-    /// The events per second of a handler on a host, since it was first heard.
+    /// The events per second of a handler on a host, over its last reports.
     pub fn rate(&self, host: &str, handler: &str) -> f64 {
-        let Some([first, last]) = self.hosts.get(host) else { return 0.0 };
-        let events = |report: &HostReport| report.handler(handler).map_or(0, |h| h.events);
-        let seconds = last.at.saturating_sub(first.at) as f64 / 1000.0;
-        match seconds > 0.0 {
-            true => events(last).saturating_sub(events(first)) as f64 / seconds,
-            false => 0.0,
+        let Some(reports) = self.hosts.get(host) else { return 0.0 };
+        let count = |report: &HostReport| (report.at, report.handler(handler).map(|h| h.events));
+        match (reports.front().map(count), reports.back().map(count)) {
+            (Some((first, Some(before))), Some((last, Some(now)))) => {
+                ownership::per_second((first, before), (last, now))
+            }
+            _ => 0.0,
         }
+    }
+
+    /// Whether a host has said that it goes, or was never heard.
+    pub fn has_left(&self, id: &str) -> bool {
+        !self.hosts.contains_key(id)
+    }
+
+    /// Who has which partition of a handler.
+    pub fn owners(&self, handler: &str) -> BTreeMap<TopicPartition, Owner> {
+        let since = now_ms().saturating_sub(silence());
+        let live = |reports: &&VecDeque<HostReport>| {
+            reports.back().is_some_and(|report| report.at > since)
+        };
+        ownership::owners(self.hosts.values().filter(live), handler)
     }
 
     /// Hears everything that was said until now.
@@ -137,8 +155,9 @@ impl Hosts {
 
     /// The hosts that are there, by id.
     pub fn live(&self) -> impl Iterator<Item = &HostReport> {
-        let since = now_ms().saturating_sub(i64::try_from(SILENCE.as_millis()).unwrap_or(i64::MAX));
-        self.hosts.values().map(|[_, last]| last).filter(move |report| report.at > since)
+        let since = now_ms().saturating_sub(silence());
+        let last = self.hosts.values().filter_map(VecDeque::back);
+        last.filter(move |report| report.at > since)
     }
 }
 
@@ -159,6 +178,11 @@ impl HostReport {
     pub fn event(&self, topics: &ControlTopics) -> anyhow::Result<Event> {
         Ok(Event { value: Some(record::encode(self)?), ..farewell(&self.host, topics) })
     }
+}
+
+/// [`SILENCE`] in milliseconds.
+fn silence() -> i64 {
+    i64::try_from(SILENCE.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The event by which a host says that it goes.

@@ -1,13 +1,10 @@
 //! How handlers are, on each host and in each partition.
 
-use std::path::Path;
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Error, Fleet};
+use super::{Error, Fleet, Partition};
 use crate::deployment::hosts::{HandlerReport, HandlerState, HostReport, Hosts};
-use crate::deployment::manifest;
 use crate::deployment::operation::present;
 use crate::deployment::registry::Deployed;
 
@@ -22,7 +19,7 @@ pub struct Status {
     pub paused: bool,
     /// How it is on each host that is there.
     pub hosts: Vec<OnHost>,
-    /// How far its group is in each partition.
+    /// Who has each partition, and how far its group is there.
     pub partitions: Vec<Partition>,
 }
 
@@ -45,21 +42,6 @@ pub struct OnHost {
     pub rate: f64,
     /// What went wrong last.
     pub error: Option<String>,
-}
-
-/// How far a handler is in a partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Partition {
-    /// The source topic.
-    pub topic: String,
-    /// The partition.
-    pub partition: i32,
-    /// The offset that it goes on at.
-    pub committed: i64,
-    /// The offset of the next event that is written there.
-    pub end: i64,
-    /// The number of events that wait.
-    pub lag: i64,
 }
 
 impl Fleet {
@@ -97,6 +79,11 @@ impl Fleet {
         })
     }
 
+    /// The ids of the hosts that are there, in order.
+    pub fn hosts_there(&self) -> Result<Vec<String>, Error> {
+        Ok(self.hosts()?.live().map(|host| host.host.clone()).collect())
+    }
+
     /// What the hosts have said until now.
     pub(super) fn hosts(&self) -> Result<Hosts, Error> {
         let mut hosts = Hosts::listen(&**self.store.log(), self.store.topics())?;
@@ -111,27 +98,18 @@ impl Fleet {
             revision: record.map_or(0, |record| record.revision),
             paused: record.is_some_and(|record| record.paused),
             hosts: on_hosts(hosts, name),
-            partitions: self.partitions(name, deployed)?,
+            partitions: self.partitions(hosts, name, deployed)?,
         })
     }
+}
 
-    fn partitions(&self, name: &str, deployed: &Deployed) -> Result<Vec<Partition>, Error> {
-        let Some((number, active)) = deployed.active() else { return Ok(Vec::new()) };
-        let handler = manifest::parse(Path::new(&format!("{name}@{number}")), &active.manifest)
-            .map_err(anyhow::Error::from)?;
-        let group = self.store.log().admin().group(&handler.group)?;
-        let mut partitions: Vec<_> = group
-            .into_iter()
-            .map(|offset| Partition {
-                topic: offset.at.topic.to_string(),
-                partition: offset.at.partition,
-                committed: offset.committed,
-                end: offset.end,
-                lag: offset.lag,
-            })
-            .collect();
-        partitions.sort_unstable_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
-        Ok(partitions)
+impl Status {
+    /// Only what concerns this host.
+    #[must_use]
+    pub fn on(mut self, host: &str) -> Self {
+        self.hosts.retain(|one| one.host == host);
+        self.partitions.retain(|partition| partition.host.as_deref() == Some(host));
+        self
     }
 }
 

@@ -11,6 +11,7 @@ use tracing::debug;
 
 use super::Control;
 use super::follower::{Pursuit, Pursuits};
+use crate::deployment::assignment::Assignments;
 use crate::deployment::control::ControlTopics;
 use crate::deployment::hosts::{HandlerReport, HandlerState, HostReport, INTERVAL, farewell};
 use crate::event::now_ms;
@@ -81,8 +82,14 @@ fn handlers(
     statuses: &[HandlerStatus],
     pursuits: &BTreeMap<String, Pursuit>,
 ) -> Vec<HandlerReport> {
-    let mut reports: BTreeMap<String, HandlerReport> =
-        statuses.iter().map(|status| (status.name.clone(), of_workers(status))).collect();
+    let mut assignments = Assignments::default();
+    let mut reports: BTreeMap<String, HandlerReport> = statuses
+        .iter()
+        .map(|status| {
+            let assignments = assignments.of(&status.workers);
+            (status.name.clone(), HandlerReport { assignments, ..of_workers(status) })
+        })
+        .collect();
     for (name, pursuit) in pursuits {
         let report = reports.entry(name.clone()).or_insert_with(|| nothing(name));
         report.wanted = pursuit.wanted;
@@ -112,6 +119,7 @@ fn of_workers(status: &HandlerStatus) -> HandlerReport {
         events: workers.iter().map(|worker| worker.events).sum(),
         dead_letters: workers.iter().map(|worker| worker.dead_letters).sum(),
         error: workers.iter().find_map(|worker| worker.last_error.clone()),
+        assignments: Vec::new(),
     }
 }
 
@@ -126,5 +134,6 @@ fn nothing(name: &str) -> HandlerReport {
         events: 0,
         dead_letters: 0,
         error: None,
+        assignments: Vec::new(),
     }
 }

@@ -2,25 +2,32 @@
 
 use clap::Args;
 
-use super::Looking;
+use super::{Looking, partitions};
+use crate::cli::exit::CliError;
 use crate::cli::registry::refused;
 use crate::cli::stdout::{OutputFormat, Stdout};
 use crate::cli::table::table;
 use crate::deployment::hosts::HandlerState;
-use crate::fleet::{OnHost, Partition, Status};
+use crate::fleet::{Fleet, OnHost, Status};
 
-/// Show how a handler is on each host, and how far it is in each partition.
+/// Show how a handler is on each host, who has each partition, and how far it is there.
 ///
 /// Asks the hosts of the fleet, which say every second how they are. RATE is events per second
-/// over the last seconds, LAG the number of events that wait. Without NAME: all handlers.
+/// over the last seconds, LAG the number of events that wait. A partition that nobody has waits for
+/// a host, for the end of a rebalance, or for the handler to be resumed. Without NAME: all handlers.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   lockstep handler status
+  lockstep handler status weather --host host-2
   lockstep handler status weather --output json")]
 pub(in crate::cli) struct StatusArgs {
     /// The handler [default: all]
     name: Option<String>,
+
+    /// Only this host, and what it has
+    #[arg(long, value_name = "ID")]
+    host: Option<String>,
 
     #[command(flatten)]
     looking: Looking,
@@ -28,13 +35,39 @@ pub(in crate::cli) struct StatusArgs {
 
 pub(super) fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let fleet = args.looking.registry.open()?;
-    let all = fleet.status(args.name.as_deref()).map_err(refused)?;
+    let mut all = fleet.status(args.name.as_deref()).map_err(refused)?;
+    if let Some(host) = &args.host {
+        is_there(&fleet, host)?;
+        all = all.into_iter().map(|status| status.on(host)).collect();
+    }
     let mut out = Stdout::new();
     match args.looking.output {
         OutputFormat::Json => out.json(&all)?,
         OutputFormat::Text => out.text(&text(&all))?,
     }
     out.flush()
+}
+
+/// Fails when this host has said nothing lately.
+fn is_there(fleet: &Fleet, id: &str) -> anyhow::Result<()> {
+    let there = fleet.hosts_there().map_err(refused)?;
+    if there.iter().any(|host| host == id) {
+        return Ok(());
+    }
+    let others = match there.is_empty() {
+        true => "no host of this fleet is there".to_owned(),
+        false => format!("there are {}", there.join(", ")),
+    };
+    Err(CliError::NotFound(format!("host {id:?} is not there; {others}")).into())
+}
+
+/// What went wrong on a host, unless one of its partitions says so.
+fn error_on<'a>(status: &Status, host: &'a OnHost) -> Option<&'a str> {
+    let error = host.error.as_deref()?;
+    let said = status.partitions.iter().any(|partition| {
+        partition.host.as_ref() == Some(&host.host) && partition.error.as_deref() == Some(error)
+    });
+    (!said).then_some(error)
 }
 
 fn text(all: &[Status]) -> String {
@@ -48,12 +81,12 @@ fn text(all: &[Status]) -> String {
             text += &hosts_table(&status.hosts);
         }
         for host in &status.hosts {
-            if let Some(error) = &host.error {
+            if let Some(error) = error_on(status, host) {
                 text += &format!("last error on {}: {error}\n", host.host);
             }
         }
         if !status.partitions.is_empty() {
-            text += &partitions_table(&status.partitions);
+            text += &partitions::text(&status.partitions);
         }
         text += "\n";
     }
@@ -83,17 +116,4 @@ fn hosts_table(hosts: &[OnHost]) -> String {
     });
     let header = ["HOST", "STATE", "REVISION", "WORKERS", "EVENTS", "DEAD LETTERS", "RATE"];
     table(&header, &[2, 3, 4, 5, 6], rows) + "\n"
-}
-
-fn partitions_table(partitions: &[Partition]) -> String {
-    let rows = partitions.iter().map(|partition| {
-        vec![
-            partition.topic.clone(),
-            partition.partition.to_string(),
-            partition.committed.to_string(),
-            partition.end.to_string(),
-            partition.lag.to_string(),
-        ]
-    });
-    table(&["TOPIC", "PARTITION", "COMMITTED", "END", "LAG"], &[1, 2, 3, 4], rows) + "\n"
 }
