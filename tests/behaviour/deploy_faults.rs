@@ -6,28 +6,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lockstep_tests::broker::Broker;
-use lockstep_tests::fleet::Fleet;
+use lockstep_tests::fleet::{Fleet, large};
+use lockstep_tests::guardian;
 use lockstep_tests::scenario::Scenario;
-use lockstep_tests::{build, guardian};
 
 on_both_logs![a_deployer_that_is_killed_leaves_all_or_nothing];
-
-/// A component of some megabytes, so that it takes many chunks.
-fn large(guest: &str) -> Vec<u8> {
-    /// A custom section of this many bytes; they fit into a size of four bytes.
-    const CONTENT: usize = 3 << 20;
-    let mut component = fs::read(build::guest(guest)).expect("a guest can be read");
-    let size = [0, 7, 14, 21].map(|shift| (CONTENT >> shift) as u8 & 0x7f);
-    component.extend([0, size[0] | 0x80, size[1] | 0x80, size[2] | 0x80, size[3], 1, b'x']);
-    component.extend((2..CONTENT).map(|n| (n * n / 7) as u8));
-    component
-}
 
 fn a_deployer_that_is_killed_leaves_all_or_nothing(world: Scenario) {
     let fleet = Fleet::new(world, 1);
     let _host = fleet.world.start();
     fleet.deploy("identity", &[]).ok();
-    fs::write(fleet.folder.join("handler.wasm"), large("stamp")).expect("it can be written");
+    fs::write(fleet.folder.join("handler.wasm"), large("stamp", 0)).expect("it can be written");
     let folder = fleet.folder.display().to_string();
     let mut active = 1;
     for after in [5, 20, 40, 80, 160, 320, 640] {

@@ -1,5 +1,6 @@
 //! A fleet whose handlers are deployed: the commands of whoever operates it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -10,7 +11,8 @@ use crate::build;
 use crate::cli::command;
 use crate::cli::{self, Ran};
 use crate::event::{Has, event};
-use crate::scenario::Scenario;
+use crate::scenario::{Deployed, Scenario};
+use crate::wait::eventually_ok;
 
 /// A handler that is deployed to the hosts of a scenario.
 pub struct Fleet {
@@ -24,6 +26,18 @@ pub struct Fleet {
     pub output: String,
     /// Its folder: components are put there, not built.
     pub folder: PathBuf,
+}
+
+/// The component of a guest with some megabytes that nobody reads, as debug information is: it
+/// takes many chunks. Another seed makes another component.
+pub fn large(guest: &str, seed: usize) -> Vec<u8> {
+    /// A custom section of this many bytes; they fit into a size of four bytes.
+    const CONTENT: usize = 3 << 20;
+    let mut component = fs::read(build::guest(guest)).expect("a guest can be read");
+    let size = [0, 7, 14, 21].map(|shift| (CONTENT >> shift) as u8 & 0x7f);
+    component.extend([0, size[0] | 0x80, size[1] | 0x80, size[2] | 0x80, size[3], 1, b'x']);
+    component.extend((2..CONTENT).map(|n| ((n + seed) * n / 7) as u8));
+    component
 }
 
 impl Fleet {
@@ -79,6 +93,45 @@ impl Fleet {
     #[track_caller]
     pub fn status(&self) -> Value {
         self.run(&["handler", "status", &self.name, "--output", "json"]).json()[0].clone()
+    }
+
+    /// What the handler's status says about each partition of its source topic.
+    #[track_caller]
+    pub fn partitions(&self) -> Vec<Value> {
+        self.status()["partitions"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Waits until these hosts, and nobody else, have all partitions, each its even share, at this
+    /// revision.
+    #[track_caller]
+    pub fn wait_until_owned_by(&self, hosts: &[&str], revision: u64) {
+        eventually_ok(&format!("{hosts:?} share the partitions"), || {
+            let partitions = self.partitions();
+            let mut shares: BTreeMap<&str, usize> = hosts.iter().map(|host| (*host, 0)).collect();
+            for partition in &partitions {
+                let owner = partition["host"].as_str().unwrap_or("nobody");
+                let share = shares.get_mut(owner).filter(|_| partition["revision"] == revision);
+                *share.ok_or_else(|| format!("{partitions:#?}"))? += 1;
+            }
+            let even = partitions.len() / hosts.len();
+            let right = shares.values().all(|share| (even..=even + 1).contains(share));
+            if right { Ok(()) } else { Err(format!("{shares:?}")) }
+        });
+    }
+
+    /// The handler, as a ledger wants it.
+    pub fn handler(&self) -> Deployed {
+        Deployed {
+            name: self.name.clone(),
+            group: format!("lockstep-{}", self.name),
+            dead_letters: format!("{}.dead-letters", self.name),
+            from: vec![self.input.clone()],
+        }
+    }
+
+    /// The control topic of this name.
+    pub fn control_topic(&self, name: &str) -> String {
+        format!("_lockstep.{}.{name}", self.world.cluster_id())
     }
 
     /// Sends an event and gives the revision that answers it.

@@ -145,6 +145,12 @@ pub fn create_topic(
     }
 }
 
+/// The offset behind the last record of a topic of one partition, committed or not; 0 before the
+/// topic exists.
+pub fn end(address: &str, topic: &str) -> i64 {
+    consumer(address, "nobody").fetch_watermarks(topic, 0, TIMEOUT).map_or(0, |(_, end)| end)
+}
+
 /// A record with everything that the event has.
 pub fn record(event: &Event, partition: Option<i32>) -> BaseRecord<'_, [u8], [u8]> {
     let mut headers = OwnedHeaders::new_with_capacity(event.headers.len());

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use tracing::warn;
+
 use super::{Error, Fleet, HostReason};
-use crate::deployment::hosts::{HandlerReport, HandlerState, Hosts, INTERVAL};
+use crate::deployment::hosts::{HandlerReport, HandlerState, Hosts, INTERVAL, SILENCE};
 use crate::deployment::record::DeploymentRecord;
 
 /// How long one look at the hosts waits for news.
@@ -46,7 +48,8 @@ enum There {
 
 impl Fleet {
     /// Waits until all hosts that are there are as the record says, or one of them cannot. Without
-    /// a record the handler is to be gone.
+    /// a record the handler is to be gone. A host that goes meanwhile is told and not waited for
+    /// any longer: it does what the registry says when it is back.
     pub(super) fn arrival(
         &self,
         name: &str,
@@ -56,6 +59,7 @@ impl Fleet {
         let mut hosts = Hosts::listen(&**self.store.log(), self.store.topics())?;
         let begun = Instant::now();
         hosts.catch_up()?;
+        let mut awaited = Vec::new();
         loop {
             let (mut arrived, mut refused, mut late) = (Vec::new(), Vec::new(), Vec::new());
             for host in hosts.live() {
@@ -66,6 +70,8 @@ impl Fleet {
                     There::NotYet => late.push(id),
                 }
             }
+            awaited.iter().for_each(|host: &String| tell_if_gone(&hosts, host));
+            awaited.clone_from(&late);
             (patience.told)(arrived.len(), arrived.len() + late.len());
             if !refused.is_empty() {
                 return Ok(Outcome::Refused(refused));
@@ -80,6 +86,18 @@ impl Fleet {
             hosts.hear(STEP)?;
         }
     }
+}
+
+/// Whoever waits for a host hears that it went.
+fn tell_if_gone(hosts: &Hosts, id: &str) {
+    if hosts.live().any(|host| host.host == id) {
+        return;
+    }
+    let how = match hosts.has_left(id) {
+        true => "has stopped".to_owned(),
+        false => format!("has said nothing for {}", humantime::format_duration(SILENCE)),
+    };
+    warn!("host {id:?} {how}, and is not waited for: it follows when it is back");
 }
 
 fn judge(handler: Option<&HandlerReport>, wanted: Option<&DeploymentRecord>) -> There {
