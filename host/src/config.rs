@@ -62,6 +62,9 @@ pub struct HostConfig {
     pub shutdown_deadline: Duration,
     /// Whether it runs what is deployed to its fleet, beside its own handlers.
     pub deployments: bool,
+    /// Whether it ships what is said about its handlers to its fleet. A host that runs nothing
+    /// that is deployed does not.
+    pub handler_logs: bool,
     /// The listeners.
     pub http: HttpConfig,
     /// Who may use them.

@@ -2,12 +2,14 @@
 //!
 //! [`record`] is what stands in the control topics, [`registry`] what it amounts to, [`operation`]
 //! what can be done to it, [`store`] reads and writes it, [`hosts`] is what the hosts say of
-//! themselves, [`assignment`] which partitions they have, and [`ownership`] who has which.
+//! themselves, [`assignment`] which partitions they have, and [`ownership`] who has which. [`logs`]
+//! is what is said about handlers.
 
 pub mod assignment;
 pub mod control;
 pub mod fence;
 pub mod hosts;
+pub mod logs;
 pub mod manifest;
 pub mod operation;
 pub mod ownership;

@@ -8,6 +8,7 @@ mod inspector;
 mod prepare;
 mod readiness;
 mod reporter;
+mod shipper;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -27,6 +28,7 @@ use crate::deployment::{self, store::Store};
 use crate::digest::Digest;
 use crate::fleet::Fleet;
 use crate::handler::Handler;
+use crate::handler_log::{self, Queue};
 use crate::http::{ServeLimits, serve};
 use crate::ingest::{IngestState, OpenTopics};
 use crate::log::Log;
@@ -47,6 +49,7 @@ use follower::{Follower, Pursuits};
 use inspector::HostInspector;
 use readiness::HostReadiness;
 use reporter::Reporter;
+use shipper::Shipper;
 
 /// Threads that serve HTTP; handlers run on threads of their own.
 const HTTP_THREADS: usize = 2;
@@ -195,6 +198,7 @@ impl Host {
         info!(ingest = %ready.ingest, admin = %ready.admin, log = %self.log.describe(), "listening");
         let (shutdown, servers) = self.serve(http, listeners, own_handlers(&ready.revisions));
         let monitor = self.readiness.monitor(&self.log, &self.stop)?;
+        let (shipped, shipper) = self.ship()?.unzip();
         let followers = self.follow(&ready)?;
         let managing = self.manage(ready, on_ready, requests)?;
         while !self.stop.sleep(GLANCE) {
@@ -213,7 +217,9 @@ impl Host {
         for server in servers {
             drop(http.block_on(server));
         }
-        let threads = followers.into_iter().chain([monitor]).collect();
+        // The last words of the workers are said.
+        shipped.inspect(|queue| queue.close());
+        let threads = followers.into_iter().chain(shipper).chain([monitor]).collect();
         let closed = close(self, threads, deadline);
         stopped.and(closed)?;
         info!("stopped");
@@ -245,6 +251,19 @@ impl Host {
             stop: self.stop.clone(),
         };
         Ok(vec![reporter.start()?, follower.start()?])
+    }
+
+    /// Ships what is said about the handlers from now on, until the queue is closed.
+    fn ship(&self) -> anyhow::Result<Option<(Arc<Queue>, thread::JoinHandle<()>)>> {
+        let wanted = self.config.deployments && self.config.handler_logs;
+        let Some(queue) = handler_log::installed().filter(|_| wanted) else { return Ok(None) };
+        let shipper = Shipper {
+            store: Store::new(Arc::clone(&self.log), &self.config.cluster_id),
+            host_id: self.config.host_id.clone(),
+            readiness: self.readiness.clone(),
+            queue: Arc::clone(&queue),
+        };
+        Ok(Some((queue, shipper.start()?)))
     }
 
     /// Starts the workers, and performs commands from then on, on a thread of its own. It may

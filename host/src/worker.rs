@@ -214,7 +214,8 @@ impl Running<'_> {
                 let pause = Duration::from_millis(1 << self.abandoned.min(10));
                 // The first one is everyday life: a rebalance, a broker that restarts.
                 if self.abandoned > 1 {
-                    warn!(times = self.abandoned, "transaction abandoned, trying again: {reason}");
+                    warn!(handler = %self.handler.name, times = self.abandoned,
+                        "transaction abandoned, trying again: {reason}");
                 } else {
                     debug!("transaction abandoned, trying again: {reason}");
                 }
@@ -222,7 +223,8 @@ impl Running<'_> {
             }
             Commit::Rejected { input, reason } => {
                 self.failures.rewound();
-                warn!(source = %input, kind = %FailureKind::Rejected, "the log refuses outputs: {reason}");
+                warn!(handler = %self.handler.name, revision = self.handler.revision,
+                    source = %input, kind = %FailureKind::Rejected, "the log refuses outputs: {reason}");
                 self.failures.refuse(input, reason);
             }
         }

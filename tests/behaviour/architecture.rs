@@ -40,6 +40,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("topic", ALL),
     ("retry", ALL),
     ("property", ALL),
+    ("moment", ALL),
+    ("handler_log", ALL),
     ("watch", ALL),
     ("reload", ALL),
     ("private_file", ALL),

@@ -46,6 +46,7 @@ mod dev_watch;
 mod fleet;
 mod group_reset;
 mod guide;
+mod handler_logs;
 mod harness;
 mod ingest;
 mod languages;

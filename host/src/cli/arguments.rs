@@ -1,8 +1,8 @@
 //! Values of arguments: from text to what they mean, or what is wrong with them.
 
-use crate::event::Header;
+use crate::event::{Header, now_ms};
 use crate::log::ReadFrom;
-use crate::topic;
+use crate::{moment, topic};
 
 /// `KEY=VALUE`; the value may hold further `=` and may be empty.
 pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
@@ -41,6 +41,11 @@ pub(super) fn own_topic_name(text: &str) -> Result<String, String> {
 /// `earliest`, `latest`, an offset, or a point in time after `@` or `timestamp:`.
 pub(super) fn read_from(text: &str) -> Result<ReadFrom, String> {
     text.parse()
+}
+
+/// An age such as `10m`, or a point in time, as milliseconds since the epoch.
+pub(super) fn since(text: &str) -> Result<i64, String> {
+    moment::since(text, now_ms())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod change;
 mod history;
 mod list;
+mod logs;
 mod offsets;
 mod partitions;
 mod status;
@@ -27,11 +28,13 @@ use crate::fleet::Changed;
 Examples:
   lockstep handler list
   lockstep handler status weather
+  lockstep handler logs weather --follow
   lockstep handler rollback weather --config lockstep.toml")]
 pub(super) enum HandlerCommand {
     List(list::ListArgs),
     Status(status::StatusArgs),
     History(history::HistoryArgs),
+    Logs(logs::LogsArgs),
     Rollback(change::RollbackArgs),
     Pause(change::PauseArgs),
     Resume(change::ResumeArgs),
@@ -46,6 +49,7 @@ pub(super) fn run(command: &HandlerCommand) -> anyhow::Result<ExitCode> {
         HandlerCommand::List(args) => list::list(args),
         HandlerCommand::Status(args) => status::status(args),
         HandlerCommand::History(args) => history::history(args),
+        HandlerCommand::Logs(args) => logs::logs(args),
         HandlerCommand::Rollback(args) => change::rollback(args),
         HandlerCommand::Pause(args) => change::pause(args),
         HandlerCommand::Resume(args) => change::resume(args),

@@ -4,9 +4,12 @@
 use std::io::{self, IsTerminal as _};
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use super::terminal::Lines;
+use crate::handler_log;
 
 /// How much is logged, and in which form.
 #[derive(Args, Debug)]
@@ -37,15 +40,16 @@ fn filter(text: &str) -> Result<String, String> {
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-/// Starts logging. Called once, before anything else runs.
+/// Starts logging. Called once, before anything else runs. A host also hears what is said about
+/// handlers, at the level that it ships, whatever is logged here.
 pub(super) fn init(args: &LoggingArgs) {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&args.log_level))
-        .with_writer(|| Lines);
-    match args.log_format {
-        LogFormat::Text => builder.with_ansi(colours()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).init(),
-    }
+    let lines = fmt::layer().with_writer(|| Lines);
+    let lines = match args.log_format {
+        LogFormat::Text => lines.with_ansi(colours()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).boxed(),
+    };
+    let lines = lines.with_filter(EnvFilter::new(&args.log_level));
+    tracing_subscriber::registry().with(lines).with(handler_log::layer()).init();
 }
 
 /// Whether stderr takes colours: a terminal, and nobody asked for none (<https://no-color.org>).

@@ -1,15 +1,11 @@
 //! Events as text for people and as JSON for programs. Pure.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::event::{Consumed, Header};
-
-/// The last millisecond that RFC 3339 can write, of the year 9999.
-const LAST_MS: i64 = 253_402_300_799_999;
+use crate::moment;
 
 /// What the text of an event may do to the one who reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,21 +50,12 @@ pub(super) fn glimpse(value: Option<&[u8]>) -> String {
 
 /// A timestamp as RFC 3339, in UTC.
 fn timestamp(ms: Option<i64>) -> String {
-    match ms {
-        None => "no timestamp".to_owned(),
-        Some(ms) => match u64::try_from(ms) {
-            Ok(since) if ms <= LAST_MS => {
-                humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(since))
-                    .to_string()
-            }
-            _ => format!("@{ms}"),
-        },
-    }
+    ms.map_or_else(|| "no timestamp".to_owned(), moment::rfc3339)
 }
 
 /// Whether a text may go over several lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Lines {
+pub(super) enum Lines {
     One,
     Many,
 }
@@ -81,7 +68,8 @@ fn bytes(bytes: &[u8], audience: Audience, lines: Lines) -> String {
     }
 }
 
-fn safe(text: &str, audience: Audience, lines: Lines) -> String {
+/// A text as it may be shown to somebody.
+pub(super) fn safe(text: &str, audience: Audience, lines: Lines) -> String {
     if audience == Audience::Program {
         return text.to_owned();
     }
@@ -231,7 +219,7 @@ mod tests {
     fn a_timestamp_beyond_the_calendar_is_shown_as_a_number() {
         assert_eq!(timestamp(Some(i64::MAX)), format!("@{}", i64::MAX));
         assert_eq!(timestamp(Some(-1)), "@-1");
-        assert_eq!(timestamp(Some(LAST_MS)), "9999-12-31T23:59:59.999Z");
+        assert_eq!(timestamp(Some(253_402_300_799_999)), "9999-12-31T23:59:59.999Z");
         assert_eq!(timestamp(None), "no timestamp");
     }
 }

@@ -1,12 +1,17 @@
 //! Results on stdout: buffered, and quiet when the reader has gone (`| head`).
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::thread;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
+use tokio::io::Interest;
+use tokio::net::unix::pipe;
 
 use super::exit::CliError;
+use crate::stop::Stop;
 
 /// Form of a command's result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -30,6 +35,36 @@ impl Stdout {
     /// Whether a person looks at it, whose terminal must not be steered by the data.
     pub(super) fn is_terminal() -> bool {
         io::stdout().is_terminal()
+    }
+
+    /// Whether it takes colours: a terminal, and nobody asked for none (<https://no-color.org>).
+    pub(super) fn colours() -> bool {
+        Self::is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+    }
+
+    /// Requests a stop once the reader of a pipe has gone: whoever has nothing to write would not
+    /// notice.
+    pub(super) fn on_closed(stop: &Stop) -> anyhow::Result<()> {
+        let stop = stop.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .context("failed to start watching stdout")?;
+        let stdout = io::stdout().as_fd().try_clone_to_owned().context("failed to watch stdout")?;
+        let watch = move || {
+            runtime.block_on(async {
+                // A file cannot be watched, and nobody closes it. Nothing is written through this.
+                let Ok(stdout) = pipe::Sender::from_owned_fd_unchecked(stdout) else { return };
+                if stdout.ready(Interest::ERROR).await.is_ok() {
+                    stop.request();
+                }
+            });
+        };
+        thread::Builder::new()
+            .name("stdout".to_owned())
+            .spawn(watch)
+            .context("failed to start the thread that watches stdout")?;
+        Ok(())
     }
 
     /// Writes text as it is.

@@ -15,6 +15,8 @@ cluster_id = "fleet"
 host_id = "host-1"
 data_dir = "./data"
 shutdown_deadline = "10s"
+deployments = true
+handler_logs = true
 handlers = ["weather", "orders/handler.toml"]
 
 [http]
@@ -123,6 +125,8 @@ fn every_broken_key_is_named_with_its_fix() {
             ("host_id", "\"host-1\"", r#" 3 | "" | "a/b" "#),
             ("data_dir", "for example", r#" 3 | "" | "ca.pem" "#),
             ("shutdown_deadline", "\"10s\"", r#" 10 | "10" | "soon" | "1ms" | "2h" "#),
+            ("deployments", "example true", r#" "yes" | 1 "#),
+            ("handler_logs", "example true", r#" "yes" | 1 "#),
             ("handlers[0]", "for example", r#" 3 | "" | "nowhere" "#),
             ("handlers[1]", "", r#" "weather" | "orders/gone.toml" "#),
             (

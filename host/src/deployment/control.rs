@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::config::DEFAULT_CLUSTER_ID;
 use crate::topic::{RESERVED_PREFIX, TopicSpec};
 
-/// The names of the control topics. Each has one partition, so that its records have one order,
-/// and is compacted: what is read from its beginning is the present state.
+/// The names of the control topics. Each has one partition, so that its records have one order.
+/// All but the last are compacted: what is read from their beginning is the present state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControlTopics {
     /// Chunks of components, by digest.
@@ -15,6 +15,8 @@ pub struct ControlTopics {
     pub deployments: Arc<str>,
     /// What each host says of itself.
     pub hosts: Arc<str>,
+    /// What is said about handlers, by them and by the hosts. Not compacted: it goes by itself.
+    pub logs: Arc<str>,
 }
 
 impl ControlTopics {
@@ -30,10 +32,11 @@ impl ControlTopics {
             components: named("components"),
             deployments: named("deployments"),
             hosts: named("hosts"),
+            logs: named("logs"),
         }
     }
 
-    /// How they are made when they are missing.
+    /// How those that the registry needs are made when they are missing.
     pub fn specs(&self) -> [TopicSpec; 3] {
         let kept = &[("cleanup.policy", "compact")][..];
         // What a host said an hour ago is of no use, and it says something every second.
@@ -44,6 +47,19 @@ impl ControlTopics {
         ][..];
         [(&self.components, kept), (&self.deployments, kept), (&self.hosts, passing)]
             .map(|(name, settings)| spec(name, settings))
+    }
+
+    /// How the topic of the logs is made when it is missing: it keeps the last day, and no more
+    /// than 64 MiB of it. A broker deletes whole segments only, so they are small.
+    pub fn logs_spec(&self) -> TopicSpec {
+        let settings = [
+            ("cleanup.policy", "delete"),
+            ("retention.ms", "86400000"),
+            ("retention.bytes", "67108864"),
+            ("segment.ms", "3600000"),
+            ("segment.bytes", "8388608"),
+        ];
+        spec(&self.logs, &settings)
     }
 }
 
@@ -66,5 +82,6 @@ mod tests {
         let (own, other) = (ControlTopics::of(DEFAULT_CLUSTER_ID), ControlTopics::of("blue"));
         assert_eq!(&*own.deployments, "_lockstep.deployments");
         assert_eq!(&*other.deployments, "_lockstep.blue.deployments");
+        assert_eq!((&*own.logs, &*other.logs), ("_lockstep.logs", "_lockstep.blue.logs"));
     }
 }

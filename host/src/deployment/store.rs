@@ -75,6 +75,11 @@ impl Store {
         Ok(())
     }
 
+    /// Makes the topic of the handlers' logs when it is missing.
+    pub fn prepare_logs(&self) -> anyhow::Result<()> {
+        topics::ensure_exists(self.log.admin(), &self.topics.logs_spec()).map(drop)
+    }
+
     /// Whether there is a registry: a fleet to which nothing was ever deployed may have none.
     pub fn exists(&self) -> anyhow::Result<bool> {
         Ok(self.log.admin().topic(&self.topics.deployments)?.is_some())

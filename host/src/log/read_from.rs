@@ -1,9 +1,9 @@
 //! A place to read from, as people write it.
 
 use std::str::FromStr;
-use std::time::UNIX_EPOCH;
 
 use super::ReadFrom;
+use crate::moment;
 
 impl FromStr for ReadFrom {
     /// What was expected instead.
@@ -21,7 +21,7 @@ impl FromStr for ReadFrom {
         if let Some(time) = text.strip_prefix('@').or_else(|| text.strip_prefix("timestamp:")) {
             return match number(time).flatten() {
                 Some(ms) => Ok(ReadFrom::Timestamp(ms)),
-                None => timestamp_ms(time).map(ReadFrom::Timestamp).ok_or_else(|| {
+                None => moment::rfc3339_ms(time).map(ReadFrom::Timestamp).ok_or_else(|| {
                     "expected a time such as @2026-01-31T12:00:00Z, @2026-01-31T12:00:00+01:00 or \
                      @1769860800000 (milliseconds)"
                         .to_owned()
@@ -34,37 +34,6 @@ impl FromStr for ReadFrom {
                 .to_owned()
         })
     }
-}
-
-/// RFC 3339 in milliseconds since the epoch. The date and time are humantime's, which knows UTC
-/// only, so the zone is taken off first.
-fn timestamp_ms(text: &str) -> Option<i64> {
-    let text = text.to_ascii_uppercase();
-    let (local, zone_minutes) = match text.strip_suffix('Z') {
-        Some(local) => (local, 0),
-        None => {
-            let (local, zone) = text.split_at_checked(text.len().checked_sub(6)?)?;
-            (local, zone_minutes(zone)?)
-        }
-    };
-    let time = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
-    let ms = i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
-    Some((ms - zone_minutes * 60_000).max(0))
-}
-
-/// Minutes east of UTC, from `+01:00`.
-fn zone_minutes(zone: &str) -> Option<i64> {
-    let (sign, zone) = match zone.split_at_checked(1)? {
-        ("+", rest) => (1, rest),
-        ("-", rest) => (-1, rest),
-        _ => return None,
-    };
-    let (hours, minutes) = zone.split_once(':')?;
-    let two_digits = |text: &str, below: i64| {
-        let valid = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
-        text.parse::<i64>().ok().filter(|n| valid && *n < below)
-    };
-    Some(sign * (two_digits(hours, 24)? * 60 + two_digits(minutes, 60)?))
 }
 
 #[cfg(test)]

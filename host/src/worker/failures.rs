@@ -10,6 +10,7 @@ use tracing::{error, warn};
 use crate::board::StatusCell;
 use crate::event::{Consumed, Event, Position, TopicPartition, now_ms};
 use crate::handler::{Failure, FailureKind, Handler, OnFailure};
+use crate::handler_log::{self, Severity};
 
 /// What happens to one event.
 #[derive(Debug)]
@@ -141,10 +142,11 @@ impl Failures {
             let text = text(&position, &failure);
             error!(
                 handler = %self.handler.name,
+                revision = self.handler.revision,
                 "handler halted at {text}; correct the cause, then swap the handler or restart the \
                  host to go on"
             );
-            tell_details(&position, &failure);
+            tell_details(&self.handler, &position, &failure);
             status.halted(&position, text);
         }
     }
@@ -154,11 +156,12 @@ impl Failures {
             let text = text(position, failure);
             warn!(
                 handler = %self.handler.name,
+                revision = self.handler.revision,
                 dead_letters = self.dead_letters.len(),
                 topic = %self.handler.dead_letter_topic,
                 "first dead letter of the transaction: {text}"
             );
-            tell_details(position, failure);
+            tell_details(&self.handler, position, failure);
             status.failed(text);
         }
         // A transaction may have thousands: each partition keeps its last one.
@@ -219,8 +222,10 @@ fn wall_clock(due: Instant) -> i64 {
 
 /// Tells what a failure's message leaves out: an event of its own and without fields, which would
 /// stand behind the last line.
-fn tell_details(position: &Position, failure: &Failure) {
+fn tell_details(handler: &Handler, position: &Position, failure: &Failure) {
     if !failure.details.is_empty() {
-        warn!("more about {position}:\n{}", failure.details);
+        let text = format!("more about {position}:\n{}", failure.details);
+        warn!("{text}");
+        handler_log::tell(&handler.name, handler.revision, Severity::Warn, &text);
     }
 }
