@@ -14,6 +14,7 @@ mod deploy;
 mod document;
 mod form;
 mod host;
+mod logs;
 mod look;
 mod offsets;
 mod problems;
@@ -38,6 +39,8 @@ use crate::status::HandlerStatus;
 const REQUESTS: usize = 32;
 /// Components that are taken in at once: each is in memory until it is deployed.
 const UPLOADS: usize = 2;
+/// Requests that read logs at once: each has a thread as long as it follows them.
+const READERS: usize = 16;
 
 /// Knows what the handlers of this host are doing.
 pub trait HandlerStatuses: Send + Sync {
@@ -85,6 +88,7 @@ struct Admin {
     state: AdminState,
     requests: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
     /// Whether the registry was found or made.
     is_prepared: AtomicBool,
     /// The OpenAPI document, once it is made.
@@ -97,6 +101,7 @@ pub fn routes(state: AdminState) -> Routes {
         state,
         requests: Arc::new(Semaphore::new(REQUESTS)),
         uploads: Arc::new(Semaphore::new(UPLOADS)),
+        readers: Arc::new(Semaphore::new(READERS)),
         is_prepared: AtomicBool::new(false),
         document: OnceLock::new(),
     });
@@ -117,6 +122,7 @@ fn guarded() -> OpenApiRouter<Arc<Admin>> {
         .routes(looking(routes!(look::list)))
         .routes(looking(routes!(look::status)))
         .routes(looking(routes!(look::history)))
+        .routes(looking(routes!(logs::logs)))
         .routes(deploying(routes!(deploy::deploy)))
         .routes(changing(routes!(changes::pause)))
         .routes(changing(routes!(changes::resume)))

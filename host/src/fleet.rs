@@ -54,6 +54,11 @@ impl Fleet {
         Self { store, by: by.into(), stop, last: Arc::default() }
     }
 
+    /// When it ends to wait.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
     /// The same, in the name of another operator.
     #[must_use]
     pub fn in_the_name_of(&self, by: impl Into<Arc<str>>) -> Self {

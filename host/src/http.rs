@@ -8,6 +8,7 @@
 mod activity;
 mod body;
 mod connection;
+mod lasting;
 mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -32,6 +33,7 @@ use tracing::Span;
 
 pub use self::body::SlowBody;
 use self::connection::Server;
+pub use self::lasting::Lasting;
 use crate::panics;
 use crate::problem::{self, Kind, Problem};
 use crate::tls::Tls;

@@ -108,6 +108,17 @@ impl Asked {
         Arc::clone(&self.inspector)
     }
 
+    /// The fleet.
+    pub(super) fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// A place for one who reads logs.
+    pub(super) fn reader(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = Arc::clone(&self.admin.readers).try_acquire_owned();
+        place.map_err(|_| busy("as many requests as may read logs do so already"))
+    }
+
     /// A place for a component in memory.
     pub(super) fn upload(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let place = Arc::clone(&self.admin.uploads).try_acquire_owned();

@@ -17,6 +17,7 @@ use tower::ServiceExt;
 use super::ServeLimits;
 use super::activity::{Activity, Verdict};
 use super::body::DeadlineBody;
+use super::lasting;
 use super::stream::Stream;
 use crate::tls::Tls;
 
@@ -88,9 +89,7 @@ impl Server {
                 let (in_flight, deadline) = activity.begin(request.version() == Version::HTTP_2);
                 let request = request
                     .map(|body: Incoming| Body::new(DeadlineBody::new(body, deadline, activity)));
-                let response = router.oneshot(request).await;
-                drop(in_flight);
-                response
+                router.oneshot(request).await.map(|response| lasting::hold(response, in_flight))
             }
         });
         let serving = self.protocol.serve_connection(io, service);

@@ -11,9 +11,7 @@ use crate::cli::exit::CliError;
 use crate::cli::registry::RegistrySelection;
 use crate::cli::render::{self, Audience, Lines};
 use crate::cli::stdout::{OutputFormat, Stdout};
-use crate::deployment::hosts::Hosts;
-use crate::deployment::logs::{self, Following, LogRecord, Wanted};
-use crate::deployment::store::Store;
+use crate::deployment::logs::{self, Following, LogRecord, LogsError, Wanted};
 use crate::handler_log::Severity;
 use crate::log::Log;
 use crate::moment;
@@ -79,7 +77,6 @@ pub(in crate::cli) struct LogsArgs {
 
 pub(super) fn logs(args: &LogsArgs) -> anyhow::Result<()> {
     let store = args.registry.open()?;
-    store.prepare_logs()?;
     let stop = Stop::default();
     if args.follow {
         let asked = stop.clone();
@@ -93,18 +90,20 @@ pub(super) fn logs(args: &LogsArgs) -> anyhow::Result<()> {
         since: args.since,
         tail: args.tail.or(args.since.is_none().then_some(TAIL)),
     };
-    let (records, following) = logs::read(&**store.log(), &store.topics().logs, wanted)?;
-    if let Some(name) = &args.name
-        && records.is_empty()
-    {
-        is_known(&store, name)?;
-    }
+    let (records, following) = logs::ask(&store, wanted).map_err(refused)?;
     let mut printer = Printer::new(args.output);
     printer.print(&records)?;
     if args.follow {
         follow(&**store.log(), following, &mut printer, &stop)?;
     }
     Ok(())
+}
+
+fn refused(error: LogsError) -> anyhow::Error {
+    match error {
+        LogsError::Unknown { .. } => CliError::NotFound(error.to_string()).into(),
+        LogsError::Log(error) => error,
+    }
 }
 
 /// Prints what comes until a stop is requested.
@@ -133,30 +132,6 @@ fn follow(
         }
     }
     Ok(())
-}
-
-/// A handler about which nothing was said may be there all the same: in the registry, or in the
-/// configuration of a host.
-fn is_known(store: &Store, name: &str) -> anyhow::Result<()> {
-    let registry = store.registry()?;
-    let mut hosts = Hosts::listen(&**store.log(), store.topics())?;
-    hosts.catch_up()?;
-    let deployed = registry.handlers().map(|(name, ..)| name.to_owned());
-    let run = hosts.live().flat_map(|host| host.handlers.iter().map(|h| h.name.clone()));
-    let mut names: Vec<_> = deployed.chain(run).collect();
-    if registry.handler(name).is_some() || names.iter().any(|known| known == name) {
-        return Ok(());
-    }
-    names.sort_unstable();
-    names.dedup();
-    let there = match &names[..] {
-        [] => "nothing is deployed, and no host is there".to_owned(),
-        names => {
-            let names: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
-            format!("there is {}", names.join(", "))
-        }
-    };
-    Err(CliError::NotFound(format!("there is no handler {name:?}; {there}")).into())
 }
 
 struct Printer {

@@ -45,7 +45,7 @@ pub struct Following {
 
 /// Those of the wanted records that are in this topic, which exists, and those that will come.
 /// Records that cannot be used are told and left out.
-pub fn read(
+pub(super) fn read(
     log: &dyn Log,
     topic: &Arc<str>,
     wanted: Wanted,
