@@ -7,6 +7,7 @@ use lockstep_tests::cli::{self, Ran};
 use lockstep_tests::event::event;
 use lockstep_tests::fleet::Fleet;
 use lockstep_tests::host::Host;
+use lockstep_tests::http;
 use lockstep_tests::log::LogKind;
 use lockstep_tests::process::{Process, code};
 use lockstep_tests::scenario::{Deployed, Manifest, Scenario};
@@ -25,6 +26,7 @@ on_both_logs![
     no_line_of_a_guest_looks_like_another_record,
     a_host_that_is_told_so_ships_nothing,
     an_unknown_handler_is_answered_with_those_there_are,
+    logs_are_read_and_followed_over_http,
 ];
 
 /// `lockstep handler logs ARGS…` on the log of the scenario.
@@ -319,6 +321,54 @@ fn an_unknown_handler_is_answered_with_those_there_are(mut world: Scenario) {
     // About this one nothing was said, and it is there.
     eventually("the host is heard of", || logs(&world, &[&handler.name]).code == 0);
     logs(&world, &["weathr"]).fails(3, &["there is no handler \"weathr\"", &handler.name]);
+}
+
+fn logs_are_read_and_followed_over_http(mut world: Scenario) {
+    let (input, handler) = scripted(&mut world, 1, "");
+    let mut host = world.start();
+    world.produce_to(0, [event(&input, print("before"))]);
+    wait_for(&world, &[&handler.name], "before", 1);
+    let url = format!("{}/v1/handlers/{}/logs", host.admin, handler.name);
+    let answer = http::get(&format!("{url}?tail=1&revision=1&since=10m"));
+    assert_eq!((answer.status, &*answer.content_type), (200, "application/x-ndjson"));
+    assert_eq!(answer.json()["body"], "before", "{answer:?}");
+    let unknown = http::get(&format!("{}/v1/handlers/weathr/logs", host.admin));
+    assert!(unknown.problem("not-found", 404).contains(&handler.name), "{unknown:?}");
+    for (query, word) in [("since=soon", "such as 10m"), ("tail=-1", "tail"), ("till=1", "till")] {
+        let said = http::get(&format!("{url}?{query}")).problem("bad-request", 400);
+        assert!(said.contains(word), "{said}");
+    }
+    let follow = format!("{url}?follow=true&tail=0");
+    let plain = http::follow(&follow, &[]);
+    let events = http::follow(&follow, &[("accept", "text/event-stream")]);
+    world.produce_to(0, [event(&input, print("after"))]);
+    for (lines, prefix) in [(plain, "{\"time\":"), (events, "data: {\"time\":")] {
+        let line = lines.recv_timeout(DEADLINE).expect("the line is followed");
+        assert!(line.starts_with(prefix) && line.contains("\"body\":\"after\""), "{line}");
+    }
+    // Whoever still follows holds up no stop.
+    let _follower = http::follow(&follow, &[]);
+    let (code, took) = host.terminate();
+    assert!(code == 0 && took < Duration::from_secs(5), "{code} after {took:?}");
+}
+
+#[test]
+fn on_embedded_logs_over_http_take_a_token_that_reads_handlers() {
+    let mut world = Scenario::new(LogKind::Embedded, "logs-with-token");
+    let (_, handler) = scripted(&mut world, 1, "");
+    world.configure("auth.tokens = \"tokens.toml\"");
+    let config = world.config("host-1");
+    let token = |scope: &str| {
+        let mut create = cli::command(["token", "create", "--scope", scope, "--config"]);
+        cli::finish(create.arg(&config), b"").ok().trim().to_owned()
+    };
+    let (reader, other) = (token("handlers:read"), token("ingest:*"));
+    let host = world.start();
+    let url = format!("{}/v1/handlers/{}/logs", host.admin, handler.name);
+    let with = |token: &str| http::get_with(&url, &[("authorization", &format!("Bearer {token}"))]);
+    http::get(&url).problem("unauthorized", 401);
+    with(&other).problem("forbidden", 403);
+    assert_eq!(with(&reader).status, 200);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Requests to a host, as `curl` would send them.
 
+use std::io::{BufRead as _, BufReader};
 use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -76,6 +78,27 @@ pub fn get_with(url: &str, headers: &[(&str, &str)]) -> Answer {
 #[track_caller]
 pub fn get(url: &str) -> Answer {
     try_get(url).unwrap_or_else(|error| panic!("failed to get {url}: {error}"))
+}
+
+/// `GET` of what goes on: returns once the answer has begun, and gives its lines as they come.
+#[track_caller]
+pub fn follow(url: &str, headers: &[(&str, &str)]) -> Receiver<String> {
+    let mut request = agent().get(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = request.call().unwrap_or_else(|error| panic!("failed to get {url}: {error}"));
+    assert_eq!(response.status(), 200, "{response:?}");
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(response.into_body().into_reader()).lines().map_while(Result::ok)
+        {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
 }
 
 /// `POST`; the error is that of the connection.

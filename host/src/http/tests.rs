@@ -1,19 +1,24 @@
 //! Serving, over real connections: what every route can rely on.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::http::Request;
+use axum::response::Response;
 use axum::routing::{get, post};
 use http_body_util::Full;
+use hyper::body::Frame;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::ServeLimits;
 use super::testing::{DEADLINE, Server, rest_of};
+use super::{Lasting, ServeLimits};
 use crate::admin::{self, AdminState, HandlerStatuses};
 use crate::auth::Gate;
 use crate::event::Position;
@@ -184,6 +189,45 @@ async fn a_request_in_flight_is_not_bound_by_the_timeouts_of_connections() {
     assert_eq!(rest_of(server.raw(b"").await).await, "");
     assert_eq!(rest_of(server.raw(b"").await).await, "");
     release.add_permits(1);
+    assert_eq!(request.await.unwrap().body, "done");
+}
+
+/// A body that ends with what it is given.
+struct Later(Option<tokio::sync::oneshot::Receiver<Bytes>>);
+
+impl hyper::body::Body for Later {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(waited) = &mut self.0 else { return Poll::Ready(None) };
+        let bytes = ready!(Pin::new(waited).poll(cx)).expect("somebody gives it");
+        self.0 = None;
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_lasts_is_not_idle_before_its_end() {
+    let (give, given) = tokio::sync::oneshot::channel();
+    let body = Arc::new(std::sync::Mutex::new(Some(given)));
+    let route = get(async move || {
+        let mut response = Response::new(Body::new(Later(body.lock().unwrap().take())));
+        response.extensions_mut().insert(Lasting);
+        response
+    });
+    let limits = ServeLimits { idle_timeout: SHORT, ..limits() };
+    let server = Server::start(Router::new().route("/", route), limits).await;
+    let mut client = server.http1().await;
+    let request = tokio::spawn(async move { client.get("/").await });
+    // Idle connections that began later are closed first, and that takes longer than any grace.
+    for _ in 0..4 {
+        assert_eq!(rest_of(server.raw(b"").await).await, "");
+    }
+    give.send(Bytes::from_static(b"done")).expect("the body is wanted");
     assert_eq!(request.await.unwrap().body, "done");
 }
 

@@ -125,10 +125,12 @@ impl Shipper {
     async fn answer(&self, receipt: Receipt) -> Result<(), AppendError> {
         let mut answer = pin!(receipt.wait());
         loop {
-            if let Ok(answer) = timeout(GLANCE, &mut answer).await {
+            let is_over = self.queue.closed_for().is_some_and(|since| since > FAREWELL);
+            let patience = if is_over { Duration::ZERO } else { GLANCE };
+            if let Ok(answer) = timeout(patience, &mut answer).await {
                 return answer.map(drop);
             }
-            if self.queue.closed_for().is_some_and(|since| since > FAREWELL) {
+            if is_over {
                 return Err(AppendError::Unavailable("it did not answer in time".to_owned()));
             }
         }

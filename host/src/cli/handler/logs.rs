@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, value_parser};
 use console::Style;
+use serde_json::Value;
 use tracing::{info, warn};
 
 use crate::cli::arguments::since;
@@ -171,17 +172,27 @@ fn text(record: &LogRecord, colours: bool) -> String {
         Severity::Warn => Style::new().yellow(),
         Severity::Error => Style::new().red().bold(),
     };
-    let mut body = safe(&record.entry.body, Lines::Many).replace('\n', "\n    ");
-    if let Some(count) = record.entry.attributes.get("lockstep.dropped") {
-        body = format!("{count} {body}");
-    }
+    let body = safe(&record.entry.body, Lines::Many).replace('\n', "\n    ");
+    let more = more(record).map(|more| safe(&more, Lines::One)).collect::<String>();
     format!(
-        "{} {} {} {} {body}",
+        "{} {} {} {} {body}{}",
         in_style(Style::new().dim(), &moment::rfc3339(record.time_ms())),
         in_style(Style::new().cyan(), &safe(&record.host, Lines::One)),
         in_style(Style::new().bold(), &safe(&record.label(), Lines::One)),
         in_style(level, &format!("{:<5}", severity.text())),
+        in_style(Style::new().dim(), &more),
     )
+}
+
+/// What the host told besides: ` slot=0`, ` change=started`.
+fn more(record: &LogRecord) -> impl Iterator<Item = String> {
+    record.entry.attributes.iter().filter_map(|(name, value)| {
+        let name = name.strip_prefix("lockstep.")?;
+        Some(match value {
+            Value::String(text) => format!(" {name}={text}"),
+            value => format!(" {name}={value}"),
+        })
+    })
 }
 
 #[cfg(test)]
@@ -205,7 +216,8 @@ mod tests {
         assert!(shown.contains("\u{1b}[33mWARN \u{1b}[0m"), "{shown:?}");
         let mut dropped = record("lines lost");
         dropped.entry.attributes.insert("lockstep.dropped".to_owned(), 12.into());
-        assert!(text(&dropped, false).ends_with("WARN  12 lines lost"));
+        dropped.entry.attributes.insert("log.iostream".to_owned(), "stdout".into());
+        assert!(text(&dropped, false).ends_with("WARN  lines lost dropped=12"));
     }
 
     #[test]
