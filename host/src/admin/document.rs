@@ -114,32 +114,45 @@ pub(super) fn deploying(route: Route) -> Route {
 
 /// Lets nobody through without this scope, and says so.
 fn taking(scope: &Scope, kinds: &[Kind], mut route: Route) -> Route {
-    describe(&mut route, |operation| {
+    describe(&mut route, |path, operation| {
         let needed = SecurityRequirement::new(TOKEN, [scope.to_string()]);
         operation.security = Some(vec![needed]);
-        problems(operation, &ALWAYS);
-        problems(operation, kinds);
+        for kind in ALWAYS.iter().chain(kinds) {
+            if may_answer(path, operation, *kind) {
+                add(operation, *kind);
+            }
+        }
     });
     let (schemas, paths, router) = route;
     (schemas, paths, router.route_layer(auth::require(scope.clone())))
 }
 
-fn describe(route: &mut Route, mut with: impl FnMut(&mut Operation)) {
-    for item in route.1.paths.values_mut() {
+fn describe(route: &mut Route, mut with: impl FnMut(&str, &mut Operation)) {
+    for (path, item) in &mut route.1.paths {
         let PathItem { get, put, post, delete, patch, .. } = item;
-        [get, put, post, delete, patch].into_iter().flatten().for_each(&mut with);
+        let operations = [get, put, post, delete, patch].into_iter().flatten();
+        operations.for_each(|operation| with(path, operation));
     }
 }
 
-/// Adds the problems that an operation may answer, each under its status.
-fn problems(operation: &mut Operation, kinds: &[Kind]) {
-    let responses = &mut operation.responses.responses;
-    for kind in kinds {
-        let text = format!("{}: `{}`", kind.title(), kind.slug());
-        match responses.get_mut(kind.status().as_str()) {
-            Some(RefOr::T(known)) => known.description = format!("{}; {text}", known.description),
-            _ => drop(responses.insert(kind.status().as_str().to_owned(), problem(text).into())),
+/// Some problems are only of requests that name a handler, or that have a body.
+fn may_answer(path: &str, operation: &Operation, kind: Kind) -> bool {
+    match kind {
+        Kind::UnknownHandler => path.contains('{'),
+        Kind::TooLarge | Kind::Timeout | Kind::UnsupportedMediaType => {
+            operation.request_body.is_some()
         }
+        _ => true,
+    }
+}
+
+/// Adds a problem that an operation may answer, under its status.
+fn add(operation: &mut Operation, kind: Kind) {
+    let responses = &mut operation.responses.responses;
+    let text = format!("{}: `{}`", kind.title(), kind.slug());
+    match responses.get_mut(kind.status().as_str()) {
+        Some(RefOr::T(known)) => known.description = format!("{}; {text}", known.description),
+        _ => drop(responses.insert(kind.status().as_str().to_owned(), problem(text).into())),
     }
 }
 
