@@ -3,7 +3,8 @@
 //! [`record`] is what stands in the control topics, [`registry`] what it amounts to, [`operation`]
 //! what can be done to it, [`store`] reads and writes it, [`hosts`] is what the hosts say of
 //! themselves, [`assignment`] which partitions they have, and [`ownership`] who has which. [`logs`]
-//! is what is said about handlers.
+//! is what is said about handlers. By a [`trigger`] the workers of a host have a revision rolled back
+//! that faults.
 
 pub mod assignment;
 pub mod control;
@@ -15,11 +16,13 @@ pub mod operation;
 pub mod ownership;
 pub mod record;
 pub mod registry;
+pub mod rollback;
 pub mod store;
 #[cfg(test)]
 mod store_tests;
 #[cfg(test)]
 mod tests;
+pub mod trigger;
 
 pub use manifest::load;
 

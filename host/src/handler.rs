@@ -52,6 +52,9 @@ pub struct Handler {
     pub instances: Instances,
     /// What happens to an event that cannot be handled.
     pub on_failure: OnFailure,
+    /// Faults in a row, on one worker, after which the revision that it replaced is made the
+    /// active one again; `None`: never.
+    pub rollback_after: Option<u32>,
     /// Whether outputs say where they came from.
     pub provenance: bool,
     /// When a retryable failure is tried again.

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use batch::{Batch, Decision, Outcome, Produced};
+pub use batch::{Batch, Decision, Mark, Outcome, Produced};
 pub use reassigned::Reassigned;
 pub use receipt::{AppendError, Completer, Receipt};
 pub use writer::{WriteError, Writer};

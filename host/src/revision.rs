@@ -12,6 +12,7 @@ use tracing::info;
 
 use crate::deployment;
 use crate::deployment::fence::Fences;
+use crate::deployment::trigger::Trigger;
 use crate::digest::Digest;
 use crate::handler::Handler;
 use crate::wasm::{Program, Runtime};
@@ -26,6 +27,8 @@ pub struct Revision {
     pub program: Arc<Program>,
     /// What is written down about the partitions that it takes over, when it is deployed.
     pub fences: Option<Arc<Fences>>,
+    /// By which its workers have it rolled back, when it is deployed and its manifest says so.
+    pub trigger: Option<Arc<Trigger>>,
 }
 
 impl Revision {
@@ -51,6 +54,7 @@ impl Revision {
             handler,
             program: Arc::new(program),
             fences: None,
+            trigger: None,
             digest: Digest::of(component),
         })
     }

@@ -8,6 +8,7 @@ mod inspector;
 mod prepare;
 mod readiness;
 mod reporter;
+mod rollbacks;
 mod shipper;
 
 use std::net::SocketAddr;
@@ -24,7 +25,7 @@ use tracing::{info, warn};
 use crate::admin::{AdminState, Operations};
 use crate::board::Board;
 use crate::config::HostConfig;
-use crate::deployment::{self, store::Store};
+use crate::deployment::{self, store::Store, trigger};
 use crate::digest::Digest;
 use crate::fleet::Fleet;
 use crate::handler::Handler;
@@ -49,6 +50,7 @@ use follower::{Follower, Pursuits};
 use inspector::HostInspector;
 use readiness::HostReadiness;
 use reporter::Reporter;
+use rollbacks::Rollbacks;
 use shipper::Shipper;
 
 /// Threads that serve HTTP; handlers run on threads of their own.
@@ -164,6 +166,7 @@ fn check_signatures(config: &HostConfig, handlers: &[Handler]) -> anyhow::Result
 
 /// Makes every component ready before anything starts.
 fn load(sandbox: &Runtime, handlers: Vec<Handler>) -> anyhow::Result<Vec<Arc<Revision>>> {
+    handlers.iter().filter_map(trigger::in_vain).for_each(|note| warn!("{note}"));
     handlers.into_iter().map(|handler| Revision::load(sandbox, handler).map(Arc::new)).collect()
 }
 
@@ -241,16 +244,23 @@ impl Host {
             pursuits: pursuits.clone(),
             stop: self.stop.clone(),
         };
+        let (wishes, wished) = mpsc::channel();
+        let rollbacks = Rollbacks {
+            store: store.clone(),
+            host_id: self.config.host_id.clone(),
+            stop: self.stop.clone(),
+        };
         let follower = Follower {
             store,
             control,
             config: self.config.clone(),
             own: own_handlers(&ready.revisions),
+            wishes,
             readiness: self.readiness.clone(),
             pursuits,
             stop: self.stop.clone(),
         };
-        Ok(vec![reporter.start()?, follower.start()?])
+        Ok(vec![reporter.start()?, rollbacks.start(wished)?, follower.start()?])
     }
 
     /// Ships what is said about the handlers from now on, until the queue is closed.

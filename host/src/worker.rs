@@ -4,6 +4,8 @@
 //! its partition. The worker knows neither which log it works on nor how the sandbox is built.
 
 mod failures;
+mod fault_row;
+mod recourse;
 mod takeover;
 
 use std::collections::BTreeMap;
@@ -18,11 +20,12 @@ use crate::board::StatusCell;
 use crate::deployment::fence::Fences;
 use crate::event::{Consumed, TopicPartition};
 use crate::handler::{Failure, FailureKind, Handler};
-use crate::log::{Batch, Commit, Log, Outcome, Session, Subscription};
+use crate::log::{self, Batch, Commit, Log, Outcome, Session, Subscription};
 use crate::revision::Revision;
 use crate::stop::Stop;
 use crate::wasm::Instance;
 use failures::{Failures, Verdict};
+use recourse::{Recourse, Standing};
 use takeover::Takeovers;
 
 /// How long a poll waits when there is nothing: also how late a worker notices a stop.
@@ -57,6 +60,7 @@ impl Worker {
             active,
             failures: Failures::new(Arc::clone(&revision.handler)),
             takeovers: Takeovers::new(revision.fences.clone()),
+            recourse: Recourse::of(&revision),
             handler: Arc::clone(&revision.handler),
             instance,
             abandoned: 0,
@@ -94,8 +98,17 @@ struct Running<'a> {
     instance: Instance,
     failures: Failures,
     takeovers: Takeovers,
+    recourse: Recourse<Mark>,
     /// Transactions abandoned one after the other.
     abandoned: u32,
+}
+
+/// A place in a transaction.
+#[derive(Clone, Copy)]
+struct Mark {
+    outcome: log::Mark,
+    failures: failures::Mark,
+    takeovers: usize,
 }
 
 impl Running<'_> {
@@ -119,11 +132,18 @@ impl Running<'_> {
                 self.worker.status.gained(partition);
             }
             self.adopt_active_revision(session)?;
+            let standing = self.recourse.standing();
+            if standing == Standing::Returned {
+                session.release()?;
+            }
             if batch.is_empty() {
                 continue;
             }
             let _span = span(&self.handler, &batch);
-            let (outcome, broken) = self.process(batch);
+            let (outcome, broken) = match standing {
+                Standing::Withdrawn => (left_alone(batch), None),
+                _ => self.process(batch),
+            };
             let completed = outcome.completed();
             let commit = session.commit(outcome)?;
             self.settle(commit, &completed);
@@ -149,6 +169,7 @@ impl Running<'_> {
         self.handler = Arc::clone(&revision.handler);
         self.failures = Failures::new(Arc::clone(&revision.handler));
         self.takeovers = Takeovers::new(revision.fences.clone());
+        self.recourse = Recourse::of(&revision);
         session.release()?;
         self.worker.status.adopted(revision.handler.revision);
         debug!(handler = %revision.handler.name, slot = self.worker.slot,
@@ -161,14 +182,16 @@ impl Running<'_> {
     fn process(&mut self, batch: Batch) -> (Outcome, Option<anyhow::Error>) {
         let begun = Instant::now();
         let mut outcome = Outcome::new(batch);
-        while let Some(input) = outcome.current() {
-            let handled = self.handle(input).and_then(|verdict| match verdict {
-                Verdict::Done(events) => Ok(Ok((events, self.takeovers.record(input)?))),
-                Verdict::Hold(due) => Ok(Err(due)),
-            });
-            match handled {
-                Ok(Ok((events, record))) => outcome.complete(events.into_iter().chain(record)),
-                Ok(Err(due)) => outcome.hold(due),
+        loop {
+            let mark = self.mark(&outcome);
+            let Some(input) = outcome.current() else { break };
+            match self.handle(input, mark) {
+                Ok(Verdict::Done(events)) => outcome.complete(events),
+                Ok(Verdict::Hold(due)) => outcome.hold(due),
+                Ok(Verdict::Withdraw) => {
+                    self.withdraw(&mut outcome);
+                    break;
+                }
                 Err(error) => return (outcome, Some(error)),
             }
             if begun.elapsed() >= self.handler.interval || self.worker.stop.requested() {
@@ -178,31 +201,68 @@ impl Running<'_> {
         (outcome, None)
     }
 
-    fn handle(&mut self, input: &Consumed) -> anyhow::Result<Verdict> {
-        if let Some(verdict) = self.failures.known(input) {
-            return Ok(verdict);
+    /// What becomes of an event, with the record that goes with it.
+    fn handle(&mut self, input: &Consumed, mark: Mark) -> anyhow::Result<Verdict> {
+        let mut verdict = match self.failures.known(input) {
+            Some(verdict) => verdict,
+            None => self.call(input, mark)?,
+        };
+        if let Verdict::Done(events) = &mut verdict {
+            events.extend(self.takeovers.record(input)?);
         }
+        Ok(verdict)
+    }
+
+    fn call(&mut self, input: &Consumed, mark: Mark) -> anyhow::Result<Verdict> {
         let handler = &self.handler;
         let result = match self.instance.handle(input)? {
             Ok(outputs) => handler.route(input, outputs),
             Err(failure) => Err(failure),
         };
         Ok(match result {
-            Ok(events) => Verdict::Done(events),
-            Err(failure) => self.fail(input, &failure),
+            Ok(events) => {
+                self.recourse.ended_well();
+                Verdict::Done(events)
+            }
+            Err(failure) => self.fail(input, &failure, mark),
         })
     }
 
-    fn fail(&mut self, input: &Consumed, failure: &Failure) -> Verdict {
+    fn fail(&mut self, input: &Consumed, failure: &Failure, mark: Mark) -> Verdict {
         if failure.kind.is_fault() {
             self.instance.discard();
+            if self.recourse.gives_up(input, failure, mark, &self.worker.status) {
+                return Verdict::Withdraw;
+            }
+        } else {
+            self.recourse.ended_well();
         }
         self.failures.verdict(input, failure, fastrand::f64())
+    }
+
+    /// The events of the faults that led here are handled by the revision that takes over, and
+    /// everything waits for that one.
+    fn withdraw(&mut self, outcome: &mut Outcome) {
+        if let Some(mark) = self.recourse.withdraw() {
+            outcome.take_back(mark.outcome);
+            self.failures.take_back(mark.failures);
+            self.takeovers.take_back(mark.takeovers);
+        }
+        outcome.hold_rest(None);
+    }
+
+    fn mark(&self, outcome: &Outcome) -> Mark {
+        Mark {
+            outcome: outcome.mark(),
+            failures: self.failures.mark(),
+            takeovers: self.takeovers.mark(),
+        }
     }
 
     /// Draws the consequences of a commit of so many events of each partition.
     fn settle(&mut self, commit: Commit, completed: &BTreeMap<TopicPartition, u64>) {
         self.takeovers.settle(commit == Commit::Committed);
+        self.recourse.settle(commit == Commit::Committed);
         match commit {
             Commit::Committed => {
                 self.abandoned = 0;
@@ -229,6 +289,13 @@ impl Running<'_> {
             }
         }
     }
+}
+
+/// Nothing of the batch is handled, and all of it waits.
+fn left_alone(batch: Batch) -> Outcome {
+    let mut outcome = Outcome::new(batch);
+    outcome.hold_rest(None);
+    outcome
 }
 
 /// One span for each transaction.

@@ -5,12 +5,16 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lockstep::event::Consumed;
 use lockstep_tests::broker::Broker;
 use lockstep_tests::fleet::{Fleet, large};
 use lockstep_tests::guardian;
 use lockstep_tests::scenario::Scenario;
 
-on_both_logs![a_deployer_that_is_killed_leaves_all_or_nothing];
+on_both_logs![
+    a_deployer_that_is_killed_leaves_all_or_nothing,
+    a_component_that_needs_what_is_not_granted_is_refused_and_nothing_is_written,
+];
 
 fn a_deployer_that_is_killed_leaves_all_or_nothing(world: Scenario) {
     let fleet = Fleet::new(world, 1);
@@ -40,6 +44,47 @@ fn a_deployer_that_is_killed_leaves_all_or_nothing(world: Scenario) {
     }
     fleet.deploy("stamp", &[]).ok();
     assert_eq!(fleet.answered_by(), active + 1);
+}
+
+/// A component that imports an interface of this name, and calls it.
+fn importing(name: &str) -> Vec<u8> {
+    let text = format!(
+        "(component (import {name:?} (instance (export \"f\" (func))))
+            (component $nothing)
+            (instance $handler (instantiate $nothing))
+            (export \"lockstep:handler/event-handler@0.1.0\" (instance $handler)))"
+    );
+    wat::parse_str(text).expect("the component is valid")
+}
+
+fn a_component_that_needs_what_is_not_granted_is_refused_and_nothing_is_written(world: Scenario) {
+    let fleet = Fleet::new(world, 1);
+    let _host = fleet.world.start();
+    fleet.deploy("identity", &[]).ok();
+    let records = || {
+        let topics = ["components", "deployments"];
+        let name = |topic| format!("_lockstep.{}.{topic}", fleet.world.cluster_id());
+        topics.map(|topic| fleet.world.read(&name(topic)))
+    };
+    let before = records();
+    fleet.deploy("old-import", &[]).fails(1, &["acme:legacy/ledger@0.0.1", "does not provide"]);
+    let folder = fleet.folder.display().to_string();
+    for (name, words) in [
+        ("wasi:http/outgoing-handler@0.2.0", "a handler has no network"),
+        ("wasi:keyvalue/store@0.2.0", "a handler has no store"),
+    ] {
+        fs::write(fleet.folder.join("handler.wasm"), importing(name)).expect("it can be written");
+        fleet.run(&["deploy", "--no-build", &folder]).fails(1, &[name, words]);
+    }
+    assert_eq!(fleet.answered_by(), 1);
+    // Where a revision began to handle a partition is written with its first event.
+    let is_fence = |record: &Consumed| {
+        record.event.key.as_deref().is_some_and(|key| key.starts_with(b"fence/"))
+    };
+    let after = records().map(|records| -> Vec<_> {
+        records.into_iter().filter(|record| !is_fence(record)).collect()
+    });
+    assert_eq!(after, before);
 }
 
 #[test]

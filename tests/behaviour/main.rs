@@ -53,6 +53,7 @@ mod languages;
 mod limits;
 mod mistakes;
 mod oci;
+mod on_fault;
 mod outputs;
 mod ownership;
 mod policies;

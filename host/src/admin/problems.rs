@@ -22,7 +22,9 @@ pub(super) fn of(error: Error) -> Problem {
                 _ => problem,
             }
         }
-        Error::Impossible(_) => Problem::new(Kind::Conflict, error.to_string()),
+        Error::Impossible(_) | Error::Overtaken(_) => {
+            Problem::new(Kind::Conflict, error.to_string())
+        }
         Error::Restless(_) => Problem::new(Kind::Conflict, error.to_string()).with("paused", true),
         Error::Invalid(error) => Problem::new(Kind::Invalid, format!("{error:#}")),
         Error::HostsRefuse { ref reasons, .. } => {

@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::stdout::{OutputFormat, Stdout};
 use super::{sandbox, shell};
 use crate::config::{self, HostConfig};
-use crate::deployment;
+use crate::deployment::{self, trigger};
 use crate::handler::Handler;
 use crate::log::kafka;
 use crate::server;
@@ -50,6 +50,8 @@ struct Report {
     config: String,
     handlers: Vec<HandlerReport>,
     problems: Vec<Problem>,
+    /// What works, and perhaps not as it was meant.
+    warnings: Vec<String>,
 }
 
 /// A handler whose manifest could be read.
@@ -88,7 +90,7 @@ pub(super) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn inspect(file: &Path) -> anyhow::Result<Report> {
-    let (mut reports, mut problems) = (Vec::new(), Vec::new());
+    let (mut reports, mut problems, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     match HostConfig::load(file) {
         Err(error) => problems.extend(Problem::all(error)),
         Ok(mut config) => {
@@ -102,6 +104,7 @@ fn inspect(file: &Path) -> anyhow::Result<Report> {
                     Err(error) => problems.extend(Problem::all(error)),
                     Ok(handler) => {
                         reports.push(inspect_handler(&runtime, &manifest, &handler, &mut problems));
+                        warnings.extend(trigger::in_vain(&handler));
                         manifests.push(manifest);
                         handlers.push(handler);
                     }
@@ -115,7 +118,7 @@ fn inspect(file: &Path) -> anyhow::Result<Report> {
         }
     }
     let (ok, config) = (problems.is_empty(), file.display().to_string());
-    Ok(Report { ok, config, handlers: reports, problems })
+    Ok(Report { ok, config, handlers: reports, problems, warnings })
 }
 
 fn inspect_handler(
@@ -177,6 +180,9 @@ fn text(report: &Report) -> String {
         text += &handler_text(handler);
         text.push('\n');
     }
+    for warning in &report.warnings {
+        text += &format!("warning: {warning}\n");
+    }
     for problem in &report.problems {
         text += &format!("problem: {problem}\n");
     }
@@ -236,7 +242,8 @@ mod tests {
             program: Some(program),
         };
         let ok = problems.is_empty();
-        Report { ok, config: "lockstep.toml".to_owned(), handlers: vec![handler], problems }
+        let config = "lockstep.toml".to_owned();
+        Report { ok, config, handlers: vec![handler], problems, warnings: Vec::new() }
     }
 
     #[test]

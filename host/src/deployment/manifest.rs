@@ -31,6 +31,8 @@ const EXAMPLES: Examples = &[
 
 /// A pause of more than a day is a mistake.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// Faults in a row that lead to a rollback, where the manifest does not say how many.
+const ROLLBACK_AFTER: u32 = 5;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,10 +52,12 @@ struct ManifestToml {
     instances: OneOf<Instances>,
     #[serde(default)]
     on_failure: OneOf<OnFailure>,
+    on_fault: Option<OneOf<OnFault>>,
     #[serde(default)]
     provenance: Switch<true>,
     #[serde(default)]
     retry: RetryToml,
+    rollback: Option<RollbackToml>,
     #[serde(default)]
     limits: LimitsToml,
     #[serde(default)]
@@ -76,6 +80,18 @@ struct RetryToml {
     max: Millis<1, DAY_MS, 30_000>,
     multiplier: Tenths<10, 100, 20>,
     jitter: Tenths<0, 10, 5>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct RollbackToml {
+    faults: Option<Count<1, 1_000, ROLLBACK_AFTER>>,
+}
+
+/// What a row of faults leads to, beside what becomes of their events.
+#[derive(Clone, Copy)]
+enum OnFault {
+    Rollback,
 }
 
 #[derive(Deserialize, Default)]
@@ -148,6 +164,12 @@ impl Choices for OnFailure {
     const DEFAULT: Self = Self::DeadLetter;
 }
 
+impl Choices for OnFault {
+    const WORDS: &'static [(&'static str, Self)] = &[("rollback", Self::Rollback)];
+    /// Never used: a key that is left out is none of the words.
+    const DEFAULT: Self = Self::Rollback;
+}
+
 /// Reads and checks a manifest, or that in a folder. The handler's revision is 1.
 pub fn load(path: &Path) -> Result<Handler, ConfigError> {
     let file = if path.is_dir() { path.join(MANIFEST) } else { path.to_owned() };
@@ -191,6 +213,7 @@ fn handler(file: &Path, toml: ManifestToml) -> Result<Handler, ConfigError> {
         workers: toml.workers.0,
         instances: toml.instances.0,
         on_failure: toml.on_failure.0,
+        rollback_after: rollback_after(file, toml.on_fault, toml.rollback, toml.on_failure.0)?,
         provenance: toml.provenance.0,
         retry: retry(file, &toml.retry)?,
         limits: limits(&toml.limits),
@@ -262,6 +285,38 @@ fn retry(file: &Path, toml: &RetryToml) -> Result<RetryPolicy, ConfigError> {
         multiplier: toml.multiplier.0,
         jitter: toml.jitter.0,
     })
+}
+
+fn rollback_after(
+    file: &Path,
+    on_fault: Option<OneOf<OnFault>>,
+    rollback: Option<RollbackToml>,
+    on_failure: OnFailure,
+) -> Result<Option<u32>, ConfigError> {
+    let Some(Checked(OnFault::Rollback)) = on_fault else {
+        return match rollback {
+            None => Ok(None),
+            Some(_) => Err(ConfigError::new(
+                file,
+                "on_fault",
+                "is missing, and without it the table [rollback] says nothing",
+                "write on_fault = \"rollback\", or leave the table [rollback] out",
+            )),
+        };
+    };
+    match (rollback.and_then(|toml| toml.faults).map(|faults| faults.0), on_failure) {
+        (Some(faults), OnFailure::Stop) if faults > 1 => Err(ConfigError::new(
+            file,
+            "rollback.faults",
+            format!(
+                "{faults} faults in a row may never come: on_failure = \"stop\" halts a partition \
+                 at its first one"
+            ),
+            "lower it to 1, or write on_failure = \"dead-letter\"",
+        )),
+        (None, OnFailure::Stop) => Ok(Some(1)),
+        (faults, _) => Ok(Some(faults.unwrap_or(ROLLBACK_AFTER))),
+    }
 }
 
 fn limits(toml: &LimitsToml) -> Limits {

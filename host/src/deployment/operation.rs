@@ -6,6 +6,7 @@ mod tests;
 
 use super::record::{ComponentRecord, DeploymentRecord, Key, RevisionRecord, encode};
 use super::registry::{Deployed, Registry};
+use super::rollback::Rollback;
 use crate::digest::Digest;
 use crate::event::Position;
 
@@ -25,6 +26,14 @@ pub enum Operation {
     },
     /// Activates an earlier revision, the one before the active one if none is named.
     Rollback(Option<u64>),
+    /// The same without anybody who asks for it: a host has found that this revision faults again
+    /// and again, and activates the one that it replaced.
+    RollbackFaulty {
+        /// What faults. Another revision by now came between, and stays.
+        revision: u64,
+        /// What was found, for people.
+        reason: String,
+    },
     /// Undoes the deployment of this revision, which some host cannot run: the handler is again as
     /// it was before, or gone when there was none.
     TakeBack {
@@ -107,6 +116,17 @@ pub enum Refusal {
         /// Its active revision.
         revision: u64,
     },
+    /// Nobody deployed it: somebody has gone back to it.
+    #[error(
+        "revision {revision} of handler {name:?} is active because of a rollback, and hosts roll \
+         back only what was deployed"
+    )]
+    GoneBackTo {
+        /// The handler.
+        name: String,
+        /// Its active revision.
+        revision: u64,
+    },
     /// It is so already.
     #[error("handler {name:?} {state}: nothing to do")]
     AlreadySo {
@@ -125,7 +145,7 @@ impl Operation {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Deploy { .. } => "deploy",
-            Self::Rollback(_) => "rollback",
+            Self::Rollback(_) | Self::RollbackFaulty { .. } => "rollback",
             Self::TakeBack { .. } => "take-back",
             Self::Pause => "pause",
             Self::Resume => "resume",
@@ -150,7 +170,7 @@ impl Operation {
             plan.deploy(registry, name, who, revision, *base)?;
         } else {
             let (deployed, now) = present(registry, name)?;
-            if let Self::TakeBack { revision, .. } = self
+            if let Self::TakeBack { revision, .. } | Self::RollbackFaulty { revision, .. } = self
                 && now.revision != *revision
             {
                 return Err(came_between(deployed, name, now.revision));
@@ -181,13 +201,17 @@ impl Operation {
             ..now.clone()
         };
         match self {
-            Self::Rollback(to) => next.revision = target(deployed, now, name, *to)?,
+            Self::Rollback(to) => next.go_back(target(deployed, now, name, *to)?, None),
+            Self::RollbackFaulty { reason, .. } => {
+                next.go_back(replaced(deployed, now, name)?, Some(reason));
+            }
             Self::Pause => next.paused = true,
             Self::Resume => next.paused = false,
             Self::Restart => next.restarts += 1,
             Self::Scale(workers) => next.workers = *workers,
             Self::TakeBack { before: Some(before), .. } => {
                 next.revision = before.revision;
+                next.replaced = before.replaced;
                 next.paused = before.paused;
                 next.workers = before.workers;
             }
@@ -252,6 +276,29 @@ fn target(
     Err(Refusal::NoSuchRevision { name, revision: to, there })
 }
 
+/// The revision that the active one replaced when it was deployed.
+fn replaced(deployed: &Deployed, now: &DeploymentRecord, name: &str) -> Result<u64, Refusal> {
+    let (name, revision) = (name.to_owned(), now.revision);
+    match now.replaced {
+        Some(before) if deployed.revisions.contains_key(&before) => Ok(before),
+        _ if now.rolled_back().is_some() => Err(Refusal::GoneBackTo { name, revision }),
+        _ => Err(Refusal::NothingBefore { name, revision }),
+    }
+}
+
+impl DeploymentRecord {
+    /// Makes an earlier revision the active one; `at` and `by` are those of whoever does it.
+    fn go_back(&mut self, to: u64, reason: Option<&String>) {
+        let (from, by) = (self.revision, self.by.clone());
+        if self.rollbacks.len() >= KEPT_REVISIONS {
+            self.rollbacks.remove(0);
+        }
+        self.rollbacks.push(Rollback { from, to, at: self.at, by, reason: reason.cloned() });
+        self.revision = to;
+        self.replaced = None;
+    }
+}
+
 impl Plan {
     fn deploy(
         &mut self,
@@ -285,6 +332,8 @@ impl Plan {
             name,
             DeploymentRecord {
                 revision: number,
+                replaced: active,
+                rollbacks: before.as_ref().map_or_else(Vec::new, |now| now.rollbacks.clone()),
                 // Who deploys wants it to run as the manifest says.
                 paused: false,
                 workers: None,

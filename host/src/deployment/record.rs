@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::fence::Fence;
+use super::rollback::Rollback;
 use crate::digest::Digest;
 use crate::event::{Consumed, Position};
 
@@ -59,6 +60,13 @@ pub struct RevisionRecord {
 pub struct DeploymentRecord {
     /// The active revision.
     pub revision: u64,
+    /// The revision that it replaced when it was deployed; `None` when there was none, and when
+    /// it is active because of a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<u64>,
+    /// The last rollbacks, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollbacks: Vec<Rollback>,
     /// Whether its workers are stopped until it is resumed.
     #[serde(default)]
     pub paused: bool,

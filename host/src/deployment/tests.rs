@@ -21,6 +21,7 @@ start = "latest"
 workers = 2
 instances = "per-event"
 on_failure = "stop"
+on_fault = "rollback"
 provenance = false
 
 [retry]
@@ -29,6 +30,9 @@ initial = "200ms"
 max = "1m 30s"
 multiplier = 3
 jitter = 0.25
+
+[rollback]
+faults = 1
 
 [limits]
 memory = "128MiB"
@@ -95,12 +99,14 @@ fn every_broken_key_is_named_with_its_fix() {
             ("workers", "example 1", r#" "2" | 0 | 65 | -1 | 1.5 "#),
             ("instances", "\"reused\"", r#" 1 | "per_event" "#),
             ("on_failure", "\"dead-letter\"", r#" true | "skip" "#),
+            ("on_fault", "\"rollback\"", r#" true | "dead-letter" | 5 "#),
             ("provenance", "example true", r#" "no" | 0 "#),
             ("retry.attempts", "example 5", r#" "5" | 0 | 1001 "#),
             ("retry.initial", "for example", r#" 5 | "" | "0s" | "2 days" "#),
             ("retry.max", "\"30s\"", r#" 5 | "long" | "0ms" | "2days" "#),
             ("retry.multiplier", "example 2.0", r#" "2" | 0.9 | 10.1 | nan | inf | 11 "#),
             ("retry.jitter", "example 0.5", r#" "0" | -0.1 | 1.1 | nan | -inf | 2 "#),
+            ("rollback.faults", "example 5", r#" "x" | 0 | 1001 "#),
             ("limits.memory", "\"64MiB\"", r#" true | "63KiB" | "5GiB" | -1 | "lots" | 1.5 "#),
             ("limits.time", "\"1s\"", r#" 1 | "0s" | "11m" | "999us" "#),
             ("limits.stack", "\"512KiB\"", r#" "1KiB" | "9MiB" | "x" "#),
@@ -129,6 +135,8 @@ fn every_broken_key_is_named_with_its_fix() {
             ("name", "name = \"weather\""),
             ("component", "component = \"target/"),
             ("from", "from = [\"orders\"]"),
+            // Without it the table [rollback] would say nothing.
+            ("on_fault", "on_fault = \"rollback\""),
             ("topics[0].name", "name = "),
         ],
         free: &["config", "topics[0].settings"],
@@ -143,6 +151,7 @@ fn a_complete_manifest_becomes_what_it_says() {
     assert_eq!(handler.start, Start::Latest);
     assert_eq!(handler.instances, Instances::PerEvent);
     assert_eq!(handler.on_failure, OnFailure::Stop);
+    assert_eq!(handler.rollback_after, Some(1));
     assert_eq!(handler.retry.max, Duration::from_secs(90));
     assert_eq!((handler.retry.multiplier, handler.retry.jitter), (3.0, 0.25));
     assert_eq!((handler.limits.stack, handler.limits.log_line_bytes), (1 << 20, 1024));
@@ -160,6 +169,7 @@ fn a_minimal_manifest_has_the_documented_defaults() {
     assert!(handler.to.is_empty() && handler.topics.is_empty() && handler.provenance);
     assert_eq!((handler.start, handler.instances), (Start::Earliest, Instances::Reused));
     assert_eq!(handler.on_failure, OnFailure::DeadLetter);
+    assert_eq!(handler.rollback_after, None);
     let retry = &handler.retry;
     assert_eq!((retry.attempts, retry.multiplier, retry.jitter), (5, 2.0, 0.5));
     assert_eq!((retry.initial, retry.max), (Duration::from_millis(100), Duration::from_secs(30)));
@@ -182,6 +192,12 @@ fn checks_that_need_more_than_one_key() {
         ("to = [\"a\", \"b\", \"a\"]", "to[2]", "named twice"),
         ("dead_letter_topic = \"in\"", "dead_letter_topic", "without end"),
         ("[retry]\ninitial = \"1m\"", "retry.initial", "longer than retry.max"),
+        ("[rollback]\nfaults = 3", "on_fault", "the table [rollback] says nothing"),
+        (
+            "on_fault = \"rollback\"\non_failure = \"stop\"\n[rollback]\nfaults = 2",
+            "rollback.faults",
+            "halts a partition at its first one",
+        ),
         ("[[topics]]\nname = \"a\"\n[[topics]]\nname = \"a\"", "topics[1].name", "declared twice"),
     ] {
         let error = error(&format!("{MINIMAL}{more}"));
@@ -192,6 +208,14 @@ fn checks_that_need_more_than_one_key() {
     assert_eq!(default.key, "dead_letter_topic");
     let empty = error("name = \"a\"\ncomponent = \"a.wasm\"\nfrom = []");
     assert_eq!(empty.key, "from");
+}
+
+#[test]
+fn a_rollback_comes_after_five_faults_or_after_the_one_that_stops() {
+    let after = |more: &str| load_text(&format!("{MINIMAL}{more}")).unwrap().rollback_after;
+    assert_eq!(after("on_fault = \"rollback\""), Some(5));
+    assert_eq!(after("on_fault = \"rollback\"\n[rollback]\nfaults = 7"), Some(7));
+    assert_eq!(after("on_fault = \"rollback\"\non_failure = \"stop\""), Some(1));
 }
 
 #[test]

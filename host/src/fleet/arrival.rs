@@ -37,6 +37,8 @@ pub(super) enum Outcome {
     Refused(Vec<HostReason>),
     /// It has arrived on the first ones, and not on the others yet.
     Late(Vec<String>, Vec<String>),
+    /// Hosts follow a later change already.
+    Overtaken,
 }
 
 /// How far one host is.
@@ -44,6 +46,7 @@ enum There {
     Arrived,
     Refused(String),
     NotYet,
+    Overtaken,
 }
 
 impl Fleet {
@@ -68,6 +71,7 @@ impl Fleet {
                     There::Arrived => arrived.push(id),
                     There::Refused(reason) => refused.push(HostReason { host: id, reason }),
                     There::NotYet => late.push(id),
+                    There::Overtaken => return Ok(Outcome::Overtaken),
                 }
             }
             awaited.iter().for_each(|host: &String| tell_if_gone(&hosts, host));
@@ -85,6 +89,28 @@ impl Fleet {
             }
             hosts.hear(STEP)?;
         }
+    }
+}
+
+impl Fleet {
+    /// What has become of a change that hosts do not follow any more.
+    pub(super) fn overtaken(&self, name: &str) -> Error {
+        let registry = match self.store.registry() {
+            Ok(registry) => registry,
+            Err(error) => return error.into(),
+        };
+        let now = registry.handler(name).and_then(|deployed| deployed.deployment.as_ref());
+        let happened = match now.map(|now| (now, now.rolled_back())) {
+            Some((_, Some(rollback))) => rollback.to_string(),
+            Some((now, None)) => {
+                format!("{} made revision {} the active one", now.by, now.revision)
+            }
+            None => "it was deleted".to_owned(),
+        };
+        Error::Overtaken(format!(
+            "another change of handler {name:?} came right after: {happened}; `lockstep handler \
+             history {name}` shows it"
+        ))
     }
 }
 
@@ -108,6 +134,9 @@ fn judge(handler: Option<&HandlerReport>, wanted: Option<&DeploymentRecord>) -> 
         (Some(handler), None) if handler.is_own() => return There::Arrived,
         _ => return There::NotYet,
     };
+    if handler.wanted != wanted.revision && handler.seen > wanted.at {
+        return There::Overtaken;
+    }
     if handler.wanted != wanted.revision || handler.seen < wanted.at {
         return There::NotYet;
     }

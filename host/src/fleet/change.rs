@@ -59,6 +59,7 @@ impl Fleet {
         match self.arrival(name, wanted, patience)? {
             Outcome::Arrived(hosts) => changed.hosts = hosts,
             Outcome::Late(hosts, late) => (changed.hosts, changed.late) = (hosts, late),
+            Outcome::Overtaken => return Err(self.overtaken(name)),
             Outcome::Refused(reasons) => {
                 let problem = format!("handler {name:?} cannot be so on every host:");
                 return Err(Error::HostsRefuse { problem, reasons });

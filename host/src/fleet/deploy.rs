@@ -125,6 +125,7 @@ impl Fleet {
         match self.arrival(&shipment.name, Some(wanted), patience)? {
             Outcome::Arrived(hosts) => shipment.hosts = hosts,
             Outcome::Late(hosts, late) => (shipment.hosts, shipment.late) = (hosts, late),
+            Outcome::Overtaken => return Err(self.overtaken(&shipment.name)),
             Outcome::Refused(reasons) => {
                 let problem = self.take_back(shipment)?;
                 return Err(Error::HostsRefuse { problem, reasons });

@@ -28,6 +28,9 @@ pub enum Error {
         /// What they say.
         reasons: Vec<HostReason>,
     },
+    /// It was done, and another change came right after.
+    #[error("{0}")]
+    Overtaken(String),
     /// The handler does not come to rest; it stays paused, and its offsets as they were.
     #[error("{0}")]
     Restless(String),

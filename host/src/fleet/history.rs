@@ -8,6 +8,7 @@ use crate::deployment::fence::Fence;
 use crate::deployment::operation::Refusal;
 use crate::deployment::record::RevisionRecord;
 use crate::deployment::registry::Deployed;
+use crate::deployment::rollback::Rollback;
 
 /// A revision of a handler.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -26,6 +27,8 @@ pub struct RevisionLine {
     pub deployed_by: String,
     /// What it has handled, in the order in which it began.
     pub handled: Vec<Range>,
+    /// The last rollback that ended it.
+    pub rolled_back: Option<Rollback>,
 }
 
 /// Events of one partition that one revision has handled.
@@ -65,6 +68,7 @@ fn lines(deployed: &Deployed) -> Vec<RevisionLine> {
         deployed_at: time(revision.deployed_at),
         deployed_by: revision.deployed_by.clone(),
         handled: handled(deployed, *number),
+        rolled_back: deployed.deployment.as_ref().and_then(|now| now.rollback_of(*number)).cloned(),
     };
     deployed.revisions.iter().rev().map(line).collect()
 }

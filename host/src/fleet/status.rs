@@ -7,6 +7,7 @@ use super::{Error, Fleet, Partition};
 use crate::deployment::hosts::{HandlerReport, HandlerState, HostReport, Hosts};
 use crate::deployment::operation::present;
 use crate::deployment::registry::Deployed;
+use crate::deployment::rollback::Rollback;
 
 /// How a handler is.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -17,6 +18,8 @@ pub struct Status {
     pub revision: u64,
     /// Whether its workers rest until it is resumed.
     pub paused: bool,
+    /// The rollback that has made it the active one; `null` when it was deployed.
+    pub rolled_back: Option<Rollback>,
     /// How it is on each host that is there.
     pub hosts: Vec<OnHost>,
     /// Who has each partition, and how far its group is there.
@@ -74,6 +77,7 @@ impl Fleet {
             name: name.to_owned(),
             revision: 0,
             paused: false,
+            rolled_back: None,
             hosts: on_hosts(&hosts, name),
             partitions: Vec::new(),
         })
@@ -97,6 +101,7 @@ impl Fleet {
             name: name.to_owned(),
             revision: record.map_or(0, |record| record.revision),
             paused: record.is_some_and(|record| record.paused),
+            rolled_back: record.and_then(|record| record.rolled_back()).cloned(),
             hosts: on_hosts(hosts, name),
             partitions: self.partitions(hosts, name, deployed)?,
         })

@@ -2,7 +2,7 @@
 //!
 //! An offset is never passed by hand. An [`Outcome`] owns its batch, walks through it in order
 //! and records for each event that it is done, or that its partition has to wait; the session
-//! derives the offsets from that. Pure bookkeeping, no I/O.
+//! derives the offsets from that. Until then decisions can be taken back, from a mark on. Pure bookkeeping, no I/O.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
@@ -58,7 +58,19 @@ pub struct Outcome {
     done: Vec<bool>,
     cursor: usize,
     produced: Vec<Produced>,
-    holds: HashMap<TopicPartition, Option<Instant>>,
+    holds: HashMap<TopicPartition, Hold>,
+}
+
+/// A place in an outcome: what was decided before it, and what after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(usize);
+
+/// Why events of a partition are left out.
+#[derive(Debug)]
+struct Hold {
+    due: Option<Instant>,
+    /// The index of the event that it was decided at.
+    at: usize,
 }
 
 /// An event to be written, and the input that it came from.
@@ -139,9 +151,30 @@ impl Outcome {
     /// revision or a restart.
     pub fn hold(&mut self, due: Option<Instant>) {
         if let Some(event) = self.events.get(self.cursor) {
-            self.holds.insert(event.topic_partition(), due);
+            self.holds.insert(event.topic_partition(), Hold { due, at: self.cursor });
             self.cursor += 1;
         }
+    }
+
+    /// Every event that is not done yet stays so: its partition waits, as in [`Self::hold`].
+    pub fn hold_rest(&mut self, due: Option<Instant>) {
+        while self.current().is_some() {
+            self.hold(due);
+        }
+    }
+
+    /// The place in front of the next event to handle.
+    pub fn mark(&self) -> Mark {
+        Mark(self.cursor)
+    }
+
+    /// Takes back everything that was decided since the mark was set: those events are not done,
+    /// became nothing and hold nothing, and the first of them is the current one again.
+    pub fn take_back(&mut self, Mark(mark): Mark) {
+        self.done.iter_mut().skip(mark).for_each(|done| *done = false);
+        self.produced.retain(|produced| produced.input < mark);
+        self.holds.retain(|_, hold| hold.at < mark);
+        self.cursor = self.cursor.min(mark);
     }
 
     /// What the session writes, and what it keeps for later.
@@ -170,7 +203,8 @@ impl Outcome {
         for item in &mut produced {
             item.input = place[item.input];
         }
-        Decision { produced, offsets, done, rest, holds: self.holds }
+        let holds = self.holds.into_iter().map(|(at, hold)| (at, hold.due)).collect();
+        Decision { produced, offsets, done, rest, holds }
     }
 }
 
@@ -221,6 +255,33 @@ mod tests {
             decision.produced.iter().map(|p| decision.done[p.input].offset).collect();
         assert_eq!(inputs, [5, 9, 9]);
         assert_eq!(decision.holds.len(), 1);
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_decided() {
+        let at = [(0, 5), (1, 7), (0, 6), (1, 8), (2, 1)];
+        let batch = || Batch::new(at.iter().map(|(p, o)| consumed(*p, *o)).collect());
+        let due = Some(Instant::now());
+        let mut outcome = Outcome::new(batch());
+        outcome.complete([output()]);
+        outcome.hold(due);
+        let mark = outcome.mark();
+        outcome.complete([output(), output()]);
+        assert_eq!(outcome.current().map(|e| e.partition), Some(2), "8 is behind the held event");
+        outcome.hold(None);
+        assert_eq!(outcome.current(), None);
+        outcome.take_back(mark);
+        assert_eq!(outcome.current().map(|e| (e.partition, e.offset)), Some((0, 6)));
+        outcome.hold_rest(None);
+
+        let decision = outcome.decide();
+        let next: Vec<_> = decision.offsets.iter().map(|(at, o)| (at.partition, *o)).collect();
+        assert_eq!((next, decision.produced.len()), (vec![(0, 6)], 1));
+        let rest: Vec<_> = decision.rest.iter().map(|e| (e.partition, e.offset)).collect();
+        assert_eq!(rest, [(1, 7), (0, 6), (1, 8), (2, 1)]);
+        let mut holds: Vec<_> = decision.holds.iter().map(|(at, d)| (at.partition, *d)).collect();
+        holds.sort();
+        assert_eq!(holds, [(0, None), (1, due), (2, None)], "what was held before stays held");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use crate::deployment::manifest;
 use crate::deployment::record::DeploymentRecord;
 use crate::deployment::registry::{Deployed, Registry};
 use crate::deployment::store::{self, Store};
+use crate::deployment::trigger::{Trigger, Wish};
 use crate::handler::Handler;
 use crate::log::Reader;
 use crate::retry::RetryPolicy;
@@ -119,6 +120,8 @@ pub(super) struct Follower {
     pub(super) config: HostConfig,
     /// The handlers of the host's own configuration.
     pub(super) own: Vec<Handler>,
+    /// Where revisions ask for their rollback.
+    pub(super) wishes: mpsc::Sender<Wish>,
     pub(super) readiness: HostReadiness,
     pub(super) pursuits: Pursuits,
     pub(super) stop: Stop,
@@ -292,8 +295,9 @@ impl Follower {
                 let component = self.store.component(&source.component, registry)?;
                 let topic = &self.store.topics().deployments;
                 let fences = Fences::new(topic, name, handler.revision, deployed);
+                let trigger = Trigger::new(&handler, record, &self.wishes).map(Arc::new);
                 let revision = self.control.load(handler, &component)?;
-                Arc::new(Revision { fences: Some(Arc::new(fences)), ..revision })
+                Arc::new(Revision { fences: Some(Arc::new(fences)), trigger, ..revision })
             }
         };
         if pursuit.up.as_ref().is_some_and(|up| up.restarts != record.restarts) {

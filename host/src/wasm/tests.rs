@@ -29,6 +29,7 @@ fn handler() -> Handler {
         workers: 1,
         instances: Instances::Reused,
         on_failure: OnFailure::DeadLetter,
+        rollback_after: None,
         provenance: true,
         retry: RetryPolicy {
             attempts: 5,

@@ -19,6 +19,8 @@ pub(super) enum Verdict {
     Done(Vec<Event>),
     /// Its partition waits until then, or for another revision or a restart.
     Hold(Option<Instant>),
+    /// The revision is not to handle this one, nor any other: a rollback is asked for.
+    Withdraw,
 }
 
 /// The failures of one session.
@@ -34,6 +36,13 @@ pub(super) struct Failures {
     halts: Vec<(Position, Failure)>,
     /// The partitions that the present transaction holds until a retry.
     retries: Vec<TopicPartition>,
+}
+
+/// A place in what the present transaction will have done.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    dead_letters: usize,
+    halts: usize,
 }
 
 struct Waiting {
@@ -180,6 +189,17 @@ impl Failures {
         self.waiting.remove(partition);
     }
 
+    /// Where the present transaction stands.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { dead_letters: self.dead_letters.len(), halts: self.halts.len() }
+    }
+
+    /// What the present transaction did from this place on is not done.
+    pub(super) fn take_back(&mut self, mark: Mark) {
+        self.dead_letters.truncate(mark.dead_letters);
+        self.halts.truncate(mark.halts);
+    }
+
     /// The transaction is not committed: its events come again.
     pub(super) fn rewound(&mut self) {
         self.dead_letters.clear();
@@ -222,7 +242,7 @@ fn wall_clock(due: Instant) -> i64 {
 
 /// Tells what a failure's message leaves out: an event of its own and without fields, which would
 /// stand behind the last line.
-fn tell_details(handler: &Handler, position: &Position, failure: &Failure) {
+pub(super) fn tell_details(handler: &Handler, position: &Position, failure: &Failure) {
     if !failure.details.is_empty() {
         let text = format!("more about {position}:\n{}", failure.details);
         warn!("{text}");

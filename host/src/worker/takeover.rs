@@ -1,7 +1,7 @@
 //! Which partitions a worker has taken over with its revision, and what is still to be written
 //! down about it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::deployment::fence::Fences;
@@ -13,8 +13,8 @@ pub(super) struct Takeovers {
     /// `None` for a handler that is not deployed: nobody asks for its history.
     fences: Option<Arc<Fences>>,
     written: HashSet<TopicPartition>,
-    /// In the transaction that is not committed yet.
-    pending: HashSet<TopicPartition>,
+    /// In the transaction that is not committed yet, with their places in its order.
+    pending: HashMap<TopicPartition, usize>,
 }
 
 impl Takeovers {
@@ -28,20 +28,30 @@ impl Takeovers {
         let Some(fences) = &self.fences else { return Ok(None) };
         let partition = input.topic_partition();
         if self.written.contains(&partition)
-            || self.pending.contains(&partition)
+            || self.pending.contains_key(&partition)
             || fences.knows(&partition)
         {
             return Ok(None);
         }
         let record = fences.record(&input.position())?;
-        self.pending.insert(partition);
+        self.pending.insert(partition, self.pending.len());
         Ok(Some(record))
+    }
+
+    /// The place that the next record of the present transaction has.
+    pub(super) fn mark(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The records of the present transaction from this place on are not written.
+    pub(super) fn take_back(&mut self, mark: usize) {
+        self.pending.retain(|_, place| *place < mark);
     }
 
     /// The transaction is committed, or it is not.
     pub(super) fn settle(&mut self, committed: bool) {
         if committed {
-            self.written.extend(self.pending.drain());
+            self.written.extend(self.pending.drain().map(|(partition, _)| partition));
         }
         self.pending.clear();
     }

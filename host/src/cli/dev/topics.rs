@@ -51,6 +51,7 @@ mod tests {
             workers: 1,
             instances: Instances::Reused,
             on_failure: OnFailure::DeadLetter,
+            rollback_after: None,
             provenance: true,
             retry: RetryPolicy {
                 attempts: 1,

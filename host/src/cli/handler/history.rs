@@ -6,13 +6,15 @@ use super::Looking;
 use crate::cli::registry::refused;
 use crate::cli::stdout::{OutputFormat, Stdout};
 use crate::cli::table::table;
+use crate::deployment::rollback::Rollback;
 use crate::fleet::{Range, RevisionLine};
+use crate::moment;
 
 /// Show the revisions of a handler.
 ///
 /// The one that is active is marked. HANDLED says which offsets of which partition a revision has
 /// handled, up to where the next one began. Older ones can be gone back to with `lockstep handler
-/// rollback`.
+/// rollback`; what was rolled back is told below, with the reason when it was a host that did it.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -48,6 +50,8 @@ fn ranges(handled: &[Range]) -> String {
 fn text(lines: Vec<RevisionLine>) -> String {
     /// As much of a digest as tells components apart.
     const SHORT: usize = "sha256:".len() + 12;
+    let told: String =
+        lines.iter().filter_map(|line| Some(told(line.rolled_back.as_ref()?))).collect();
     let rows = lines.into_iter().map(|line| {
         vec![
             line.revision.to_string(),
@@ -60,4 +64,9 @@ fn text(lines: Vec<RevisionLine>) -> String {
         ]
     });
     table(&["REVISION", "", "COMPONENT", "BYTES", "DEPLOYED", "BY", "HANDLED"], &[0, 3], rows)
+        + &told
+}
+
+fn told(rollback: &Rollback) -> String {
+    format!("\n{}: {rollback}", moment::rfc3339(rollback.at))
 }

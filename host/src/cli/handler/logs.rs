@@ -77,7 +77,7 @@ pub(in crate::cli) struct LogsArgs {
 }
 
 pub(super) fn logs(args: &LogsArgs) -> anyhow::Result<()> {
-    let store = args.registry.open()?;
+    let fleet = args.registry.open()?;
     let stop = Stop::default();
     if args.follow {
         let asked = stop.clone();
@@ -91,11 +91,11 @@ pub(super) fn logs(args: &LogsArgs) -> anyhow::Result<()> {
         since: args.since,
         tail: args.tail.or(args.since.is_none().then_some(TAIL)),
     };
-    let (records, following) = logs::ask(&store, wanted).map_err(refused)?;
+    let (records, following) = logs::ask(fleet.store(), wanted).map_err(refused)?;
     let mut printer = Printer::new(args.output);
     printer.print(&records)?;
     if args.follow {
-        follow(&**store.log(), following, &mut printer, &stop)?;
+        follow(&**fleet.store().log(), following, &mut printer, &stop)?;
     }
     Ok(())
 }

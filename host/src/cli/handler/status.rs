@@ -75,6 +75,9 @@ fn text(all: &[Status]) -> String {
     for status in all {
         let state = if status.paused { ", paused" } else { "" };
         text += &format!("{}: revision {}{state}\n", status.name, status.revision);
+        if let Some(rollback) = &status.rolled_back {
+            text += &format!("{rollback}\n");
+        }
         if status.hosts.is_empty() {
             text += "no host is there\n";
         } else {

@@ -150,3 +150,59 @@ fn old_revisions_go_and_the_active_one_stays() -> Result<(), Refusal> {
     assert!(kept.contains(&1) && !kept.contains(&2), "{kept:?}");
     Ok(())
 }
+
+fn faulty(revision: u64) -> Operation {
+    Operation::RollbackFaulty { revision, reason: "5 faults in a row".to_owned() }
+}
+
+#[test]
+fn a_faulty_revision_is_rolled_back_once_to_the_one_that_it_replaced() -> Result<(), Refusal> {
+    let mut registry = Registry::default();
+    deploy(&mut registry, b"one")?;
+    deploy(&mut registry, b"two")?;
+    perform(&mut registry, &Operation::Rollback(Some(1)))?;
+    deploy(&mut registry, b"three")?;
+    perform(&mut registry, &Operation::Scale(Some(2)))?;
+    let after = perform(&mut registry, &faulty(3))?.deployment;
+    let after = after.expect("it still runs");
+    assert_eq!((after.revision, after.workers), (1, Some(2)), "not to 2, which 3 did not replace");
+    let said = after.rolled_back().map(ToString::to_string);
+    assert_eq!(said.as_deref(), Some("revision 3 was rolled back to 1 by ada: 5 faults in a row"));
+
+    // The second host that sees it is late.
+    let late = perform(&mut registry, &faulty(3)).unwrap_err();
+    assert!(matches!(late, Refusal::CameBetween { revision: 1, .. }), "{late}");
+    let refused = perform(&mut registry, &faulty(1)).unwrap_err();
+    assert!(matches!(refused, Refusal::GoneBackTo { revision: 1, .. }), "{refused}");
+
+    // Why is still known when the next one is deployed, and nothing holds for that one.
+    deploy(&mut registry, b"four")?;
+    let record = registry.handler("h").and_then(|handler| handler.deployment.clone());
+    let record = record.expect("it runs");
+    assert_eq!((record.rolled_back(), record.replaced), (None, Some(1)));
+    assert_eq!(record.rollback_of(3).map(|rollback| rollback.to), Some(1));
+    Ok(())
+}
+
+#[test]
+fn a_first_revision_has_nothing_to_be_rolled_back_to() -> Result<(), Refusal> {
+    let mut registry = Registry::default();
+    deploy(&mut registry, b"one")?;
+    let refused = perform(&mut registry, &faulty(1)).unwrap_err();
+    assert!(matches!(refused, Refusal::NothingBefore { revision: 1, .. }), "{refused}");
+    Ok(())
+}
+
+#[test]
+fn what_was_deployed_and_is_active_again_after_a_take_back_can_be_rolled_back()
+-> Result<(), Refusal> {
+    let mut registry = Registry::default();
+    deploy(&mut registry, b"one")?;
+    deploy(&mut registry, b"two")?;
+    let before = registry.handler("h").and_then(|handler| handler.deployment.clone());
+    deploy(&mut registry, b"three")?;
+    perform(&mut registry, &Operation::TakeBack { revision: 3, before })?;
+    perform(&mut registry, &faulty(2))?;
+    assert_eq!(active(&registry), Some(1));
+    Ok(())
+}
