@@ -38,13 +38,21 @@ pub(super) fn history(args: &HistoryArgs) -> anyhow::Result<()> {
     out.flush()
 }
 
-/// `orders/0 17..42, orders/1 9…`
+/// How many ranges of a revision are shown; the JSON form has all of them.
+const RANGES: usize = 8;
+
+/// `orders/0 17..42, orders/1 9…`, the latest ones.
 fn ranges(handled: &[Range]) -> String {
     let range = |Range { topic, partition, from, to }: &Range| match to {
         Some(to) => format!("{topic}/{partition} {from}..{to}"),
         None => format!("{topic}/{partition} {from}…"),
     };
-    handled.iter().map(range).collect::<Vec<_>>().join(", ")
+    let earlier = handled.len().saturating_sub(RANGES);
+    let mut shown: Vec<_> = handled[earlier..].iter().map(range).collect();
+    if earlier > 0 {
+        shown.insert(0, format!("{earlier} earlier"));
+    }
+    shown.join(", ")
 }
 
 fn text(lines: Vec<RevisionLine>) -> String {
