@@ -357,7 +357,8 @@ fn visit(value: &Value, seen: &mut impl FnMut(&str)) {
 
 #[test]
 fn web_pages_are_kept_out_where_nobody_asks_for_tokens() {
-    let host = Scenario::new(LogKind::Embedded, "web-pages").start();
+    let world = Scenario::new(LogKind::Embedded, "web-pages");
+    let host = world.start();
     let url = format!("{}/v1/handlers/x/pause", host.admin);
     for header in [("origin", "https://elsewhere.example"), ("sec-fetch-site", "cross-site")] {
         http::post(&url, &[header], b"").problem("forbidden", 403);

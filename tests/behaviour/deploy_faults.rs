@@ -49,10 +49,13 @@ fn a_deployer_that_is_killed_leaves_all_or_nothing(world: Scenario) {
 /// A component that imports an interface of this name, and calls it.
 fn importing(name: &str) -> Vec<u8> {
     let text = format!(
-        "(component (import {name:?} (instance (export \"f\" (func))))
-            (component $nothing)
-            (instance $handler (instantiate $nothing))
-            (export \"lockstep:handler/event-handler@0.1.0\" (instance $handler)))"
+        r#"(component
+            (import "{name}" (instance (export "f" (func))))
+            (core module $m (func (export "handle")))
+            (core instance $i (instantiate $m))
+            (func $handle (canon lift (core func $i "handle")))
+            (instance $out (export "handle" (func $handle)))
+            (export "lockstep:handler/event-handler@0.1.0" (instance $out)))"#
     );
     wat::parse_str(text).expect("the component is valid")
 }

@@ -169,7 +169,7 @@ fn what_becomes_of_a_deployment_is_told_too(world: Scenario) {
 }
 
 fn lines_are_selected_by_number_time_host_and_revision(mut world: Scenario) {
-    let (input, handler) = scripted(&mut world, 1, "");
+    let (input, handler) = scripted(&mut world, 1, "limits = { log_lines_per_second = 1000 }");
     let _host = world.start();
     world.produce_to(0, (0..150).map(|n| event(&input, print(&format!("early {n}")))));
     wait_for(&world, &[&handler.name, "--tail", "1000"], "early ", 150);
@@ -333,7 +333,7 @@ fn logs_are_read_and_followed_over_http(mut world: Scenario) {
     assert_eq!((answer.status, &*answer.content_type), (200, "application/x-ndjson"));
     assert_eq!(answer.json()["body"], "before", "{answer:?}");
     let unknown = http::get(&format!("{}/v1/handlers/weathr/logs", host.admin));
-    assert!(unknown.problem("not-found", 404).contains(&handler.name), "{unknown:?}");
+    assert!(unknown.problem("unknown-handler", 404).contains(&handler.name), "{unknown:?}");
     for (query, word) in [("since=soon", "such as 10m"), ("tail=-1", "tail"), ("till=1", "till")] {
         let said = http::get(&format!("{url}?{query}")).problem("bad-request", 400);
         assert!(said.contains(word), "{said}");

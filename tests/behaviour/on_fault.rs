@@ -157,7 +157,7 @@ fn a_revision_that_writes_where_it_may_not_is_rolled_back(world: Scenario) {
     // Whatever was a dead letter was so before the row was long enough.
     let all = [dead, fleet.world.read(&fleet.output)].concat();
     let expected: Vec<_> = (0..20).map(|n| format!("{n:02}")).collect();
-    assert_eq!(all.iter().map(Has::text).collect::<Vec<_>>(), expected);
+    assert_eq!(sorted_texts(&all), expected);
 }
 
 fn a_fault_between_good_events_rolls_nothing_back(world: Scenario) {
@@ -171,8 +171,8 @@ fn a_fault_between_good_events_rolls_nothing_back(world: Scenario) {
     let events = ["a", TRAP, "b", TRAP, bad, TRAP, "c"].map(|text| event(&fleet.input, text));
     fleet.world.produce_to(0, events);
     assert_eq!(sorted_texts(&fleet.world.wait_for(&fleet.output, 3)), ["a", "b", "c"]);
-    let dead: Vec<_> = dead_letters(&fleet).iter().map(Has::text).collect();
-    assert_eq!(dead, [TRAP, TRAP, bad, TRAP]);
+    // Without keys they are spread over the partitions.
+    assert_eq!(sorted_texts(&dead_letters(&fleet)), [bad, TRAP, TRAP, TRAP]);
     assert_eq!(fleet.answered_by(), 2, "{}", host.output());
     assert_eq!(history(&fleet)[0]["rolled_back"], Value::Null);
 }

@@ -102,7 +102,7 @@ mod tests {
             lines[5..],
             [
                 "last error in orders/3 on host-1: orders/3/4: fault: a trap",
-                "orders/3 on host-1 tries 5 again at 2026-11-18T14:26:40Z: orders/3/5: retryable: busy",
+                "orders/3 on host-1 tries 5 again at 2026-11-18T11:06:40Z: orders/3/5: retryable: busy",
                 "orders/3 on host-1 is halted at 9",
             ]
         );
