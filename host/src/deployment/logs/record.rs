@@ -45,11 +45,13 @@ struct KeyValue {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 enum AnyValue {
-    StringValue(String),
-    IntValue(String),
-    BoolValue(bool),
+    #[serde(rename = "stringValue")]
+    String(String),
+    #[serde(rename = "intValue")]
+    Int(String),
+    #[serde(rename = "boolValue")]
+    Bool(bool),
 }
 
 /// A record as programs get it from commands and over HTTP: flat, one object a line.
@@ -102,9 +104,9 @@ impl LogRecord {
 
     fn wire(&self) -> Wire {
         let entry = &self.entry;
-        let text = |text: &str| AnyValue::StringValue(text.to_owned());
+        let text = |text: &str| AnyValue::String(text.to_owned());
         let own = [(HANDLER, Some(text(&entry.handler))), (HOST, Some(text(&self.host)))];
-        let revision = entry.revision.map(|revision| AnyValue::IntValue(revision.to_string()));
+        let revision = entry.revision.map(|revision| AnyValue::Int(revision.to_string()));
         let own = own.into_iter().chain([(REVISION, revision)]);
         let own = own.filter_map(|(key, value)| Some((key.to_owned(), value?)));
         let more = entry.attributes.iter().map(|(key, value)| (key.clone(), any(value)));
@@ -163,18 +165,18 @@ impl Serialize for LogRecord {
 
 fn any(value: &Value) -> AnyValue {
     match value {
-        Value::Bool(value) => AnyValue::BoolValue(*value),
-        Value::String(text) => AnyValue::StringValue(text.clone()),
-        Value::Number(number) if !number.is_f64() => AnyValue::IntValue(number.to_string()),
-        other => AnyValue::StringValue(other.to_string()),
+        Value::Bool(value) => AnyValue::Bool(*value),
+        Value::String(text) => AnyValue::String(text.clone()),
+        Value::Number(number) if !number.is_f64() => AnyValue::Int(number.to_string()),
+        other => AnyValue::String(other.to_string()),
     }
 }
 
 fn plain(value: AnyValue) -> Result<Value, String> {
     Ok(match value {
-        AnyValue::StringValue(text) => text.into(),
-        AnyValue::BoolValue(value) => value.into(),
-        AnyValue::IntValue(text) => match (text.parse::<u64>(), text.parse::<i64>()) {
+        AnyValue::String(text) => text.into(),
+        AnyValue::Bool(value) => value.into(),
+        AnyValue::Int(text) => match (text.parse::<u64>(), text.parse::<i64>()) {
             (Ok(number), _) => number.into(),
             (_, Ok(number)) => number.into(),
             (Err(error), _) => return Err(format!("the whole number {text:?}: {error}")),
