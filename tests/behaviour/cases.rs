@@ -11,7 +11,7 @@ use lockstep_tests::event::{With, event};
 use lockstep_tests::folders::Folders;
 use lockstep_tests::process::Process;
 use lockstep_tests::scenario::{Manifest, Scenario};
-use lockstep_tests::wait::DEADLINE;
+use lockstep_tests::wait::{DEADLINE, FIRST_BUILD};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -24,7 +24,8 @@ fn all_example_handlers_pass_their_tests() {
         let folder = build::example_source(name);
         assert!(folder.join("cases").is_dir(), "{name} has no cases");
         let directory = TempDir::new().expect("a temporary directory can be made");
-        let ran = cli::run(directory.path(), [Path::new("test"), &folder]);
+        let mut command = cli::command([Path::new("test"), &folder]);
+        let ran = cli::finish_within(FIRST_BUILD, command.current_dir(directory.path()), b"");
         let left = fs::read_dir(directory.path()).expect("it can be read").count();
         assert_eq!(left, 0, "a test leaves nothing behind");
         let shown = ran.ok();

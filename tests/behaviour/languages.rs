@@ -7,7 +7,6 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use lockstep::event::Consumed;
 use lockstep_tests::cli::{self, Ran};
@@ -15,12 +14,9 @@ use lockstep_tests::event::{Has, event};
 use lockstep_tests::host::Host;
 use lockstep_tests::log::LogKind;
 use lockstep_tests::scenario::Scenario;
+use lockstep_tests::wait::FIRST_BUILD;
 use lockstep_tests::{build, paths, tools};
 use serde_json::Value;
-
-/// A first build fetches and compiles what the language needs; on a machine that does other things
-/// too, any build takes its time.
-const FIRST_BUILD: Duration = Duration::from_secs(900);
 
 /// An empty folder outside the repository, with a log for what runs there.
 fn workshop(test: &str) -> Scenario {

@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 /// Far beyond what anything here takes; a slow machine fails no test.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
+/// A first build fetches and compiles what the language needs; on a machine that does other things
+/// too, any build takes its time.
+pub const FIRST_BUILD: Duration = Duration::from_secs(900);
+
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Waits until the condition holds; panics with `what` after [`DEADLINE`].
