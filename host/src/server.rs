@@ -3,6 +3,7 @@
 
 mod access;
 mod control;
+mod fetch;
 mod follower;
 mod inspector;
 mod prepare;

@@ -14,6 +14,7 @@ use anyhow::{Context as _, bail};
 use tracing::{info, warn};
 
 use super::Control;
+use super::fetch::AtHand;
 use super::inspector::check_own;
 use super::readiness::HostReadiness;
 use crate::config::{self, HostConfig};
@@ -23,6 +24,7 @@ use crate::deployment::record::DeploymentRecord;
 use crate::deployment::registry::{Deployed, Registry};
 use crate::deployment::store::{self, Store};
 use crate::deployment::trigger::{Trigger, Wish};
+use crate::digest::Digest;
 use crate::handler::Handler;
 use crate::log::Reader;
 use crate::retry::RetryPolicy;
@@ -204,6 +206,7 @@ impl Follower {
     /// Makes the host run what the registry says. The error is the log's: it is no handler's fault.
     fn converge(&self, registry: &Registry) -> anyhow::Result<()> {
         let mut wanted = BTreeSet::new();
+        let at_hand = AtHand::fetch(&self.store, registry, self.missing(registry));
         for (name, deployed, record) in registry.handlers() {
             wanted.insert(name);
             let mut pursuit = self.pursuits.lock().get(name).cloned().unwrap_or_default();
@@ -216,7 +219,7 @@ impl Follower {
             } else if news || !pursuit.rests_after_failure() {
                 // What takes long is seen while it lasts.
                 self.pursuits.lock().insert(name.to_owned(), pursuit.clone());
-                pursued = self.pursue(name, deployed, record, registry, &mut pursuit);
+                pursued = self.pursue(name, deployed, record, &at_hand, &mut pursuit);
             }
             self.pursuits.lock().insert(name.to_owned(), pursuit);
             pursued?;
@@ -231,17 +234,33 @@ impl Follower {
         Ok(())
     }
 
+    /// The components of what is to be brought up.
+    fn missing(&self, registry: &Registry) -> BTreeSet<Digest> {
+        let pursuits = self.pursuits.lock();
+        let is_missing = |name: &str, record: &DeploymentRecord| {
+            !record.paused
+                && pursuits
+                    .get(name)
+                    .is_none_or(|known| !known.is_as(record) && !known.rests_after_failure())
+        };
+        registry
+            .handlers()
+            .filter(|(name, _, record)| is_missing(name, record))
+            .filter_map(|(_, deployed, _)| Some(deployed.active()?.1.component))
+            .collect()
+    }
+
     fn pursue(
         &self,
         name: &str,
         deployed: &Deployed,
         record: &DeploymentRecord,
-        registry: &Registry,
+        at_hand: &AtHand<'_>,
         pursuit: &mut Pursuit,
     ) -> anyhow::Result<()> {
         let done = match record.paused {
             true => self.rest(name, pursuit),
-            false => self.bring_up(name, deployed, record, registry, pursuit),
+            false => self.bring_up(name, deployed, record, at_hand, pursuit),
         };
         pursuit.failed = None;
         if let Err(error) = done
@@ -283,7 +302,7 @@ impl Follower {
         name: &str,
         deployed: &Deployed,
         record: &DeploymentRecord,
-        registry: &Registry,
+        at_hand: &AtHand<'_>,
         pursuit: &mut Pursuit,
     ) -> anyhow::Result<()> {
         let handler = self.handler(name, deployed, record)?;
@@ -292,7 +311,7 @@ impl Follower {
             Some(up) if *up.revision.handler == handler => Arc::clone(&up.revision),
             _ => {
                 let (_, source) = deployed.active().context("the active revision is missing")?;
-                let component = self.store.component(&source.component, registry)?;
+                let component = at_hand.component(&source.component)?;
                 let topic = &self.store.topics().deployments;
                 let fences = Fences::new(topic, name, handler.revision, deployed);
                 let trigger = Trigger::new(&handler, record, &self.wishes).map(Arc::new);
