@@ -98,10 +98,27 @@ impl Deployed {
         self.revisions.last_key_value().map_or(0, |(number, _)| *number)
     }
 
+    /// The fences at which another revision took over, or the same one went back. Another worker
+    /// that goes on with the revision of its predecessor writes a fence too.
+    pub fn takeovers(&self) -> Vec<&Fence> {
+        let mut last: BTreeMap<TopicPartition, &Fence> = BTreeMap::new();
+        let mut takeovers = Vec::new();
+        for fence in &self.fences {
+            let goes_on = last.get(&fence.place()).is_some_and(|before| {
+                before.revision == fence.revision && before.from <= fence.from
+            });
+            if !goes_on {
+                last.insert(fence.place(), fence);
+                takeovers.push(fence);
+            }
+        }
+        takeovers
+    }
+
     /// Where the active revision took over the partitions that are still its own.
     pub fn begin_of_active(&self) -> BTreeMap<TopicPartition, i64> {
         let mut last = BTreeMap::new();
-        for fence in &self.fences {
+        for fence in self.takeovers() {
             last.insert(fence.place(), fence);
         }
         let active = self.deployment.as_ref().map(|record| record.revision);
@@ -124,4 +141,44 @@ fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
         Some(value) => map.insert(key, value),
         None => map.remove(&key),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_goes_on_with_its_predecessors_revision_takes_nothing_over() {
+        let fence = |revision, partition, from| Fence {
+            revision,
+            topic: "orders".to_owned(),
+            partition,
+            from,
+            at: 1,
+        };
+        let record = DeploymentRecord {
+            revision: 2,
+            paused: false,
+            workers: None,
+            restarts: 0,
+            replaced: None,
+            rollbacks: Vec::new(),
+            at: 1,
+            by: "ada".to_owned(),
+            action: "deploy".to_owned(),
+        };
+        let mut deployed = Deployed {
+            revisions: BTreeMap::new(),
+            deployment: Some(record),
+            fences: vec![fence(1, 0, 0), fence(2, 0, 4), fence(2, 1, 7), fence(2, 0, 6)],
+        };
+        let begins = |deployed: &Deployed| -> Vec<_> {
+            deployed.begin_of_active().into_iter().map(|(at, from)| (at.partition, from)).collect()
+        };
+        assert_eq!(begins(&deployed), [(0, 4), (1, 7)]);
+        // Set back by hand, it begins there.
+        deployed.fences.push(fence(2, 0, 1));
+        assert_eq!(begins(&deployed), [(0, 1), (1, 7)]);
+        assert_eq!(deployed.takeovers().len(), 4);
+    }
 }

@@ -75,8 +75,8 @@ fn lines(deployed: &Deployed) -> Vec<RevisionLine> {
 
 /// What a revision has handled.
 fn handled(deployed: &Deployed, number: u64) -> Vec<Range> {
-    let fences = &deployed.fences;
-    let range = |(index, fence): (usize, &Fence)| {
+    let fences = deployed.takeovers();
+    let range = |(index, fence): (usize, &&Fence)| {
         let mut later = fences[index + 1..].iter();
         let next = later.find(|next| next.place() == fence.place() && next.revision != number);
         Range {
