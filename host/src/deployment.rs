@@ -12,6 +12,7 @@ pub mod fence;
 pub mod hosts;
 pub mod logs;
 pub mod manifest;
+pub mod one_host;
 pub mod operation;
 pub mod ownership;
 pub mod record;

@@ -13,6 +13,7 @@ use lockstep_tests::wait::eventually;
 on_both_logs![
     a_handler_is_deployed_swapped_rolled_back_and_deleted,
     a_handler_is_paused_resumed_restarted_and_scaled,
+    one_host_alone_is_paused_scaled_restarted_and_resumed,
     a_host_that_starts_later_runs_what_is_deployed,
     what_cannot_run_is_refused_before_anything_is_written,
     what_a_host_cannot_run_is_taken_back,
@@ -93,6 +94,50 @@ fn a_handler_is_paused_resumed_restarted_and_scaled(world: Scenario) {
             .map(|all| all.iter().filter_map(|partition| partition["lag"].as_i64()).sum::<i64>())
     };
     eventually("nothing waits", || lag() == Some(0));
+}
+
+fn one_host_alone_is_paused_scaled_restarted_and_resumed(world: Scenario) {
+    let fleet = Fleet::new(world, 2);
+    let names: &[&str] = match fleet.world.kind {
+        LogKind::Embedded => &["host-1"],
+        LogKind::Kafka => &["host-1", "host-2"],
+    };
+    let hosts: Vec<_> = names.iter().map(|name| fleet.world.start_as(name)).collect();
+    fleet.deploy("identity", &[]).ok();
+    let verb = |verb: &str, more: &[&str]| {
+        fleet.run(&[&["handler", verb, &fleet.name, "--host", "host-1"], more].concat())
+    };
+    let on = |host: &str| {
+        let hosts = fleet.status()["hosts"].clone();
+        let one = hosts.as_array().into_iter().flatten().find(|one| one["host"] == host).cloned();
+        let one = one.unwrap_or_else(|| panic!("{host} is not in {hosts}"));
+        (one["state"].as_str().unwrap_or_default().to_owned(), one["workers"].as_u64())
+    };
+    let elsewhere = || names.iter().skip(1).map(|host| on(host));
+    let nowhere = ["handler", "pause", &fleet.name, "--host", "host-7"];
+    fleet.run(&nowhere).fails(1, &["host \"host-7\" is not there", "host-1"]);
+
+    let said = verb("pause", &[]).ok();
+    assert!(said.contains("is paused on host-1\n"), "{said}");
+    assert_eq!(on("host-1").0, "paused");
+    assert!(elsewhere().all(|one| one == ("running".to_owned(), Some(1))));
+    verb("pause", &[]).fails(1, &["is paused on host \"host-1\" already"]);
+    if names.len() > 1 {
+        assert_eq!(fleet.answered_by(), 1, "the other host has all partitions");
+    }
+    verb("scale", &["--workers", "2"]).ok();
+    let said = verb("resume", &[]).ok();
+    assert!(said.contains("runs revision 1 on host-1\n"), "{said}");
+    assert_eq!(on("host-1"), ("running".to_owned(), Some(2)));
+    assert!(elsewhere().all(|one| one == ("running".to_owned(), Some(1))));
+    verb("restart", &[]).ok();
+    hosts[0].logged(&["revision activated", "change=started", "revision=1"]);
+    fleet.run(&["handler", "resume", &fleet.name]).fails(1, &["is not paused"]);
+
+    // Who deploys wants it to run as the manifest says.
+    fleet.deploy("stamp", &[]).ok();
+    assert_eq!(on("host-1"), ("running".to_owned(), Some(1)));
+    assert_eq!(fleet.answered_by(), 2);
 }
 
 fn a_host_that_starts_later_runs_what_is_deployed(world: Scenario) {

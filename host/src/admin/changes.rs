@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 use super::answer::Answer;
 use super::asked::{Asked, Named};
 use super::body::Body;
-use super::query::{Asks, Wait, Waiting};
+use super::query::{Asks, OnHosts, Wait, Waiting};
+use crate::deployment::one_host::HostOperation;
 use crate::deployment::operation::Operation;
 use crate::fleet::Changed;
 use crate::problem::Problem;
@@ -30,12 +31,12 @@ fn workers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u
     }
 }
 
-/// Stop the workers of a handler on all hosts
+/// Stop the workers of a handler, on all hosts or on one
 ///
 /// They finish their transactions; events wait until the handler is resumed.
 #[utoipa::path(
     post, path = "/v1/handlers/{name}/pause", operation_id = "pauseHandler", tag = "handlers",
-    params(Named, Waiting),
+    params(Named, OnHosts),
     responses(
         (status = 200, description = "All hosts that are there have done it", body = Changed),
         (status = 202, description = "It is in the registry; hosts are late", body = Changed),
@@ -44,9 +45,9 @@ fn workers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u
 pub(super) async fn pause(
     asked: Asked,
     named: Named,
-    Asks(waiting): Asks<Waiting>,
+    Asks(asks): Asks<OnHosts>,
 ) -> Result<Answer<Changed>, Problem> {
-    change(asked, named, Operation::Pause, waiting.wait).await
+    change(asked, named, HostOperation::Pause.on(asks.host), asks.wait).await
 }
 
 /// Start the workers of a paused handler
@@ -54,7 +55,7 @@ pub(super) async fn pause(
 /// It goes on where it stopped.
 #[utoipa::path(
     post, path = "/v1/handlers/{name}/resume", operation_id = "resumeHandler", tag = "handlers",
-    params(Named, Waiting),
+    params(Named, OnHosts),
     responses(
         (status = 200, description = "All hosts that are there have done it", body = Changed),
         (status = 202, description = "It is in the registry; hosts are late", body = Changed),
@@ -63,9 +64,9 @@ pub(super) async fn pause(
 pub(super) async fn resume(
     asked: Asked,
     named: Named,
-    Asks(waiting): Asks<Waiting>,
+    Asks(asks): Asks<OnHosts>,
 ) -> Result<Answer<Changed>, Problem> {
-    change(asked, named, Operation::Resume, waiting.wait).await
+    change(asked, named, HostOperation::Resume.on(asks.host), asks.wait).await
 }
 
 /// Stop and start the workers of a handler
@@ -73,7 +74,7 @@ pub(super) async fn resume(
 /// Partitions that wait at an event go on with it.
 #[utoipa::path(
     post, path = "/v1/handlers/{name}/restart", operation_id = "restartHandler",
-    tag = "handlers", params(Named, Waiting),
+    tag = "handlers", params(Named, OnHosts),
     responses(
         (status = 200, description = "All hosts that are there have done it", body = Changed),
         (status = 202, description = "It is in the registry; hosts are late", body = Changed),
@@ -82,9 +83,9 @@ pub(super) async fn resume(
 pub(super) async fn restart(
     asked: Asked,
     named: Named,
-    Asks(waiting): Asks<Waiting>,
+    Asks(asks): Asks<OnHosts>,
 ) -> Result<Answer<Changed>, Problem> {
-    change(asked, named, Operation::Restart, waiting.wait).await
+    change(asked, named, HostOperation::Restart.on(asks.host), asks.wait).await
 }
 
 /// Change how many workers a handler has on each host
@@ -93,7 +94,7 @@ pub(super) async fn restart(
 /// deployment brings back the number of the manifest.
 #[utoipa::path(
     post, path = "/v1/handlers/{name}/scale", operation_id = "scaleHandler", tag = "handlers",
-    params(Named, Waiting), request_body = Scale,
+    params(Named, OnHosts), request_body = Scale,
     responses(
         (status = 200, description = "All hosts that are there have done it", body = Changed),
         (status = 202, description = "It is in the registry; hosts are late", body = Changed),
@@ -102,10 +103,10 @@ pub(super) async fn restart(
 pub(super) async fn scale(
     asked: Asked,
     named: Named,
-    Asks(waiting): Asks<Waiting>,
+    Asks(asks): Asks<OnHosts>,
     Body(scale): Body<Scale>,
 ) -> Result<Answer<Changed>, Problem> {
-    change(asked, named, Operation::Scale(scale.workers), waiting.wait).await
+    change(asked, named, HostOperation::Scale(scale.workers).on(asks.host), asks.wait).await
 }
 
 /// End a handler on all hosts

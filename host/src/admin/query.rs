@@ -32,6 +32,20 @@ pub(super) struct Waiting {
     pub(super) wait: Wait,
 }
 
+/// How long a request waits, and where it is to have an effect.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OnHosts {
+    /// How long to wait for the hosts, up to 10m; `0s` does not wait
+    #[param(value_type = Option<String>, default = "30s", example = "30s")]
+    #[serde(default)]
+    pub(super) wait: Wait,
+    /// Only on this host; on all when it is left out
+    #[param(example = "host-2")]
+    pub(super) host: Option<String>,
+}
+
 /// A time to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

@@ -4,6 +4,9 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
+use super::one_host::HostOperation;
 use super::record::{ComponentRecord, DeploymentRecord, Key, RevisionRecord, encode};
 use super::registry::{Deployed, Registry};
 use super::rollback::Rollback;
@@ -50,6 +53,13 @@ pub enum Operation {
     Restart,
     /// Another number of workers on each host; `None` is the manifest's.
     Scale(Option<u32>),
+    /// Does something on one host alone.
+    OnHost {
+        /// Its id.
+        host: String,
+        /// What.
+        what: HostOperation,
+    },
     /// Ends the handler. What is in the topics and the group's offsets stay.
     Delete,
 }
@@ -151,6 +161,7 @@ impl Operation {
             Self::Resume => "resume",
             Self::Restart => "restart",
             Self::Scale(_) => "scale",
+            Self::OnHost { what, .. } => what.word(),
             Self::Delete => "delete",
         }
     }
@@ -206,20 +217,28 @@ impl Operation {
                 next.go_back(replaced(deployed, now, name)?, Some(reason));
             }
             Self::Pause => next.paused = true,
-            Self::Resume => next.paused = false,
+            Self::Resume => {
+                next.paused = false;
+                next.change_all(|one| one.paused = false);
+            }
             Self::Restart => next.restarts += 1,
-            Self::Scale(workers) => next.workers = *workers,
+            Self::Scale(workers) => {
+                next.workers = *workers;
+                next.change_all(|one| one.workers = None);
+            }
+            Self::OnHost { host, what } => next.change_on(host, *what),
             Self::TakeBack { before: Some(before), .. } => {
                 next.revision = before.revision;
                 next.replaced = before.replaced;
                 next.paused = before.paused;
                 next.workers = before.workers;
+                next.hosts.clone_from(&before.hosts);
             }
             // Dealt with by their own plans.
             Self::Deploy { .. } | Self::Delete | Self::TakeBack { before: None, .. } => {}
         }
-        let same = (next.revision, next.paused, next.workers, next.restarts)
-            == (now.revision, now.paused, now.workers, now.restarts);
+        let same = (next.revision, next.paused, next.workers, next.restarts, &next.hosts)
+            == (now.revision, now.paused, now.workers, now.restarts, &now.hosts);
         if same {
             return Err(Refusal::AlreadySo { name: name.to_owned(), state: self.state(now) });
         }
@@ -233,6 +252,7 @@ impl Operation {
             Self::Resume => "is not paused".to_owned(),
             Self::Scale(Some(workers)) => format!("has {workers} workers on each host already"),
             Self::Scale(None) => "has as many workers as its manifest says already".to_owned(),
+            Self::OnHost { host, what } => what.state(now, host),
             _ => format!("runs revision {} already", now.revision),
         }
     }
@@ -327,22 +347,22 @@ impl Plan {
             self.records.push((Key::Revision(name.to_owned(), *number), None));
             self.forget_fences(deployed, name, |revision| revision == *number);
         }
-        let before = deployed.deployment.clone();
-        self.activate(
-            name,
-            DeploymentRecord {
-                revision: number,
-                replaced: active,
-                rollbacks: before.as_ref().map_or_else(Vec::new, |now| now.rollbacks.clone()),
-                // Who deploys wants it to run as the manifest says.
-                paused: false,
-                workers: None,
-                restarts: before.map_or(0, |now| now.restarts),
-                at: who.now,
-                by: who.by.clone(),
-                action: "deploy".to_owned(),
-            },
-        )
+        let before = deployed.deployment.as_ref();
+        let mut next = DeploymentRecord {
+            revision: number,
+            replaced: active,
+            rollbacks: before.map_or_else(Vec::new, |now| now.rollbacks.clone()),
+            // Who deploys wants it to run as the manifest says.
+            paused: false,
+            workers: None,
+            restarts: before.map_or(0, |now| now.restarts),
+            hosts: before.map_or_else(BTreeMap::new, |now| now.hosts.clone()),
+            at: who.now,
+            by: who.by.clone(),
+            action: "deploy".to_owned(),
+        };
+        next.change_all(|one| (one.paused, one.workers) = (false, None));
+        self.activate(name, next)
     }
 
     /// Forgets what these revisions have handled.

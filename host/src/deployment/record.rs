@@ -10,6 +10,7 @@
 //! A tombstone removes what its key names. Every value has a version; one that is newer than this
 //! program knows is refused, never guessed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::fence::Fence;
+use super::one_host::HostRecord;
 use super::rollback::Rollback;
 use crate::digest::Digest;
 use crate::event::{Consumed, Position};
@@ -76,6 +78,9 @@ pub struct DeploymentRecord {
     /// How often it was restarted by hand: one more is a restart.
     #[serde(default)]
     pub restarts: u64,
+    /// The hosts on which it runs otherwise, by their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, HostRecord>,
     /// When this was written, in milliseconds since the Unix epoch.
     pub at: i64,
     /// Who wrote it.

@@ -161,6 +161,7 @@ mod tests {
             paused: false,
             workers: None,
             restarts: 0,
+            hosts: BTreeMap::new(),
             replaced: None,
             rollbacks: Vec::new(),
             at: 1,

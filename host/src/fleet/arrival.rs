@@ -67,7 +67,8 @@ impl Fleet {
             let (mut arrived, mut refused, mut late) = (Vec::new(), Vec::new(), Vec::new());
             for host in hosts.live() {
                 let id = host.host.clone();
-                match judge(host.handler(name), wanted) {
+                let here = wanted.map(|wanted| wanted.on(&id));
+                match judge(host.handler(name), here.as_ref()) {
                     There::Arrived => arrived.push(id),
                     There::Refused(reason) => refused.push(HostReason { host: id, reason }),
                     There::NotYet => late.push(id),

@@ -36,8 +36,33 @@ impl Fleet {
         operation: &Operation,
         patience: Option<&Patience<'_>>,
     ) -> Result<Changed, Error> {
+        let Operation::OnHost { host, .. } = operation else {
+            let plan = self.perform(name, operation, None)?;
+            return self.changed(name, plan.deployment.as_ref(), patience);
+        };
+        self.check_host(host)?;
         let plan = self.perform(name, operation, None)?;
-        self.changed(name, plan.deployment.as_ref(), patience)
+        let wanted = plan.deployment.as_ref();
+        let mut changed = self.changed(name, wanted, patience)?;
+        changed.paused = wanted.is_some_and(|wanted| wanted.on(host).paused);
+        changed.hosts.retain(|one| one == host);
+        changed.late.retain(|one| one == host);
+        Ok(changed)
+    }
+
+    /// Whether this host is there: whoever misspells its id would wait for nothing.
+    fn check_host(&self, host: &str) -> Result<(), Error> {
+        let there = self.hosts_there()?;
+        match there.iter().any(|one| one == host) {
+            true => Ok(()),
+            false => Err(Error::Impossible(format!(
+                "host {host:?} is not there; {}",
+                match there.is_empty() {
+                    true => "no host of this fleet is".to_owned(),
+                    false => format!("there is {}", there.join(", ")),
+                }
+            ))),
+        }
     }
 
     /// What has become of a handler, when the hosts have done what the record says.

@@ -208,6 +208,7 @@ impl Follower {
         let mut wanted = BTreeSet::new();
         let at_hand = AtHand::fetch(&self.store, registry, self.missing(registry));
         for (name, deployed, record) in registry.handlers() {
+            let record = &record.on(&self.config.host_id);
             wanted.insert(name);
             let mut pursuit = self.pursuits.lock().get(name).cloned().unwrap_or_default();
             let news = pursuit.seen != record.at;
@@ -245,7 +246,7 @@ impl Follower {
         };
         registry
             .handlers()
-            .filter(|(name, _, record)| is_missing(name, record))
+            .filter(|(name, _, record)| is_missing(name, &record.on(&self.config.host_id)))
             .filter_map(|(_, deployed, _)| Some(deployed.active()?.1.component))
             .collect()
     }

@@ -6,6 +6,7 @@ use super::{Changing, Waiting, offsets, unless_late};
 use crate::cli::confirm::confirm;
 use crate::cli::registry::refused;
 use crate::cli::stdout::Stdout;
+use crate::deployment::one_host::HostOperation;
 use crate::deployment::operation::Operation;
 
 /// Go back to an earlier revision.
@@ -40,17 +41,21 @@ pub(in crate::cli) struct RollbackArgs {
     changing: Changing,
 }
 
-/// A handler, and nothing else to say of it.
+/// A handler, on all hosts or on one.
 #[derive(Args, Debug)]
 struct One {
     /// The handler
     name: String,
 
+    /// Only on this host [default: on all]
+    #[arg(long, value_name = "ID")]
+    host: Option<String>,
+
     #[command(flatten)]
     changing: Changing,
 }
 
-/// Stop the workers of a handler on all hosts.
+/// Stop the workers of a handler, on all hosts or on one.
 ///
 /// They finish their transactions and leave the group. Events wait in the source topics until the
 /// handler is resumed.
@@ -58,6 +63,7 @@ struct One {
 #[command(after_help = "\
 Examples:
   lockstep handler pause weather
+  lockstep handler pause weather --host host-2
   lockstep handler pause weather --config lockstep.toml")]
 pub(in crate::cli) struct PauseArgs {
     #[command(flatten)]
@@ -71,19 +77,21 @@ pub(in crate::cli) struct PauseArgs {
 #[command(after_help = "\
 Examples:
   lockstep handler resume weather
+  lockstep handler resume weather --host host-2
   lockstep handler resume weather --config lockstep.toml")]
 pub(in crate::cli) struct ResumeArgs {
     #[command(flatten)]
     one: One,
 }
 
-/// Stop and start the workers of a handler on all hosts.
+/// Stop and start the workers of a handler, on all hosts or on one.
 ///
 /// Partitions that wait at an event go on with it.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   lockstep handler restart weather
+  lockstep handler restart weather --host host-2
   lockstep handler restart weather --config lockstep.toml")]
 pub(in crate::cli) struct RestartArgs {
     #[command(flatten)]
@@ -98,6 +106,7 @@ pub(in crate::cli) struct RestartArgs {
 #[command(after_help = "\
 Examples:
   lockstep handler scale weather --workers 4
+  lockstep handler scale weather --workers 8 --host host-2
   lockstep handler scale weather --as-manifest")]
 pub(in crate::cli) struct ScaleArgs {
     /// The handler
@@ -111,6 +120,10 @@ pub(in crate::cli) struct ScaleArgs {
     /// As many as the manifest says
     #[arg(long, conflicts_with = "workers")]
     as_manifest: bool,
+
+    /// Only on this host [default: on each]; --as-manifest: as many as elsewhere
+    #[arg(long, value_name = "ID")]
+    host: Option<String>,
 
     #[command(flatten)]
     changing: Changing,
@@ -145,24 +158,29 @@ pub(super) fn rollback(args: &RollbackArgs) -> anyhow::Result<()> {
 }
 
 pub(super) fn pause(args: &PauseArgs) -> anyhow::Result<()> {
-    perform(&args.one.name, &Operation::Pause, &args.one.changing)
+    on_hosts(&args.one, HostOperation::Pause)
 }
 
 pub(super) fn resume(args: &ResumeArgs) -> anyhow::Result<()> {
-    perform(&args.one.name, &Operation::Resume, &args.one.changing)
+    on_hosts(&args.one, HostOperation::Resume)
 }
 
 pub(super) fn restart(args: &RestartArgs) -> anyhow::Result<()> {
-    perform(&args.one.name, &Operation::Restart, &args.one.changing)
+    on_hosts(&args.one, HostOperation::Restart)
 }
 
 pub(super) fn scale(args: &ScaleArgs) -> anyhow::Result<()> {
-    perform(&args.name, &Operation::Scale(args.workers), &args.changing)
+    let operation = HostOperation::Scale(args.workers).on(args.host.clone());
+    perform(&args.name, &operation, &args.changing)
 }
 
 pub(super) fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
     confirm(args.yes, &format!("end handler {:?} on all hosts", args.name))?;
     perform(&args.name, &Operation::Delete, &args.changing)
+}
+
+fn on_hosts(one: &One, what: HostOperation) -> anyhow::Result<()> {
+    perform(&one.name, &what.on(one.host.clone()), &one.changing)
 }
 
 fn perform(name: &str, operation: &Operation, changing: &Changing) -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::deployment::one_host::HostRecord;
 use crate::deployment::record;
 
 fn who(by: &str) -> Operator {
@@ -204,5 +205,33 @@ fn what_was_deployed_and_is_active_again_after_a_take_back_can_be_rolled_back()
     perform(&mut registry, &Operation::TakeBack { revision: 3, before })?;
     perform(&mut registry, &faulty(2))?;
     assert_eq!(active(&registry), Some(1));
+    Ok(())
+}
+
+#[test]
+fn what_is_done_on_one_host_is_seen_there_alone_until_it_is_done_on_all() -> Result<(), Refusal> {
+    let mut registry = Registry::default();
+    deploy(&mut registry, b"one")?;
+    let on = |what: HostOperation| what.on(Some("host-2".to_owned()));
+    perform(&mut registry, &on(HostOperation::Pause))?;
+    perform(&mut registry, &on(HostOperation::Restart))?;
+    let next = perform(&mut registry, &on(HostOperation::Scale(Some(4))))?.deployment;
+    let next = next.unwrap_or_else(|| unreachable!("it is deployed"));
+    let (here, there) = (next.on("host-1"), next.on("host-2"));
+    assert_eq!((here.paused, here.workers, here.restarts), (false, None, 0));
+    assert_eq!((there.paused, there.workers, there.restarts), (true, Some(4), 1));
+    let again = perform(&mut registry, &on(HostOperation::Pause)).map(drop);
+    assert!(again.is_err_and(|refusal| refusal.to_string().contains("on host \"host-2\" already")));
+
+    perform(&mut registry, &Operation::Resume)?;
+    let next = perform(&mut registry, &Operation::Scale(Some(2)))?.deployment;
+    let there = next.map(|next| next.on("host-2"));
+    let there = there.map(|there| (there.paused, there.workers, there.restarts));
+    assert_eq!(there, Some((false, Some(2), 1)));
+    // Fewer restarts than before would be a restart.
+    perform(&mut registry, &on(HostOperation::Pause))?;
+    let next = deploy(&mut registry, b"two")?.deployment;
+    let one = next.and_then(|next| next.hosts.get("host-2").cloned());
+    assert_eq!(one, Some(HostRecord { restarts: 1, ..HostRecord::default() }));
     Ok(())
 }
