@@ -17,6 +17,12 @@ use crate::topic::TopicSpec;
 pub const HANDLER_HEADER: &str = "lockstep-handler";
 /// Header of every output and dead letter: the input it came from, `orders/3/1042`.
 pub const SOURCE_HEADER: &str = "lockstep-source";
+/// Header of outputs and dead letters at [`Provenance::Transaction`]: the transaction that wrote
+/// them, `<host id>/<slot>/<nonce>-<number>`. The nonce is new with every session of a worker; the
+/// number rises with every transaction that the session begins, also those that it gives up.
+pub const TRANSACTION_HEADER: &str = "lockstep-transaction";
+/// Header of outputs at [`Provenance::Transaction`]: `2/3`, the second of three of its input.
+pub const OUTPUT_HEADER: &str = "lockstep-output";
 /// Header of a dead letter: the kind of failure, a [`FailureKind`].
 pub const FAILURE_HEADER: &str = "lockstep-failure";
 /// Header of a dead letter: what went wrong, in words.
@@ -55,8 +61,8 @@ pub struct Handler {
     /// Faults in a row, on one worker, after which the revision that it replaced is made the
     /// active one again; `None`: never.
     pub rollback_after: Option<u32>,
-    /// Whether outputs say where they came from.
-    pub provenance: bool,
+    /// What outputs say of where they came from.
+    pub provenance: Provenance,
     /// When a retryable failure is tried again.
     pub retry: RetryPolicy,
     /// What the component may use.
@@ -76,6 +82,17 @@ pub struct Handler {
     /// Files and folders whose changes make a new build; empty stands for the whole folder of the
     /// manifest.
     pub build_watch: Vec<PathBuf>,
+}
+
+/// What outputs say of where they came from. Dead letters say at least the handler and the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// Nothing.
+    None,
+    /// [`HANDLER_HEADER`] and [`SOURCE_HEADER`].
+    Source,
+    /// [`TRANSACTION_HEADER`] and [`OUTPUT_HEADER`] too, so that readers can tell attempts apart.
+    Transaction,
 }
 
 /// How long an instance lives.
@@ -271,14 +288,26 @@ impl Handler {
             );
             return Err(Failure::new(FailureKind::OversizedOutput, message));
         }
-        if self.provenance {
-            for event in &mut events {
-                event.headers.retain(|h| h.name != HANDLER_HEADER && h.name != SOURCE_HEADER);
-                event.headers.push(Header::text(HANDLER_HEADER, self.label()));
-                event.headers.push(Header::text(SOURCE_HEADER, input.position().to_string()));
+        self.sign(input, &mut events);
+        Ok(events)
+    }
+
+    /// Adds the headers that say where these outputs of `input` came from, but for the
+    /// transaction, which only the worker knows.
+    fn sign(&self, input: &Consumed, events: &mut [Event]) {
+        if self.provenance == Provenance::None {
+            return;
+        }
+        let count = events.len();
+        for (index, event) in events.iter_mut().enumerate() {
+            event.headers.retain(|h| h.name != HANDLER_HEADER && h.name != SOURCE_HEADER);
+            event.headers.push(Header::text(HANDLER_HEADER, self.label()));
+            event.headers.push(Header::text(SOURCE_HEADER, input.position().to_string()));
+            if self.provenance == Provenance::Transaction {
+                event.headers.retain(|h| h.name != OUTPUT_HEADER && h.name != TRANSACTION_HEADER);
+                event.headers.push(Header::text(OUTPUT_HEADER, format!("{}/{count}", index + 1)));
             }
         }
-        Ok(events)
     }
 
     /// The dead letter of `input`: its key, value, headers and timestamp as they were, followed

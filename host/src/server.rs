@@ -376,8 +376,8 @@ impl Host {
     /// Makes the topics and starts the workers. A log that is down is waited for; a stop ends the
     /// waiting, and then there are no workers.
     fn supervise(&self, revisions: &[Arc<Revision>]) -> anyhow::Result<Supervisor> {
-        let mut supervisor =
-            Supervisor::new(Arc::clone(&self.log), self.board.clone(), self.stop.clone());
+        let (log, board) = (Arc::clone(&self.log), self.board.clone());
+        let mut supervisor = Supervisor::new(log, board, &self.config.host_id, self.stop.clone());
         let handlers: Vec<_> =
             revisions.iter().map(|revision| Arc::clone(&revision.handler)).collect();
         let by_host = self.config.topics.iter().map(|topic| &topic.spec);

@@ -30,6 +30,8 @@ const GLANCE: Duration = Duration::from_millis(5);
 pub struct Supervisor {
     log: Arc<dyn Log>,
     board: Board,
+    /// The host's id.
+    host: Arc<str>,
     /// When the host stops, no command waits any longer.
     stop: Stop,
     lifecycles: BTreeMap<String, Lifecycle>,
@@ -60,9 +62,9 @@ pub enum Change {
 }
 
 impl Supervisor {
-    /// A supervisor without handlers.
-    pub fn new(log: Arc<dyn Log>, board: Board, stop: Stop) -> Self {
-        Self { log, board, stop, lifecycles: BTreeMap::new() }
+    /// A supervisor without handlers, on the host with this id.
+    pub fn new(log: Arc<dyn Log>, board: Board, host: &str, stop: Stop) -> Self {
+        Self { log, board, host: host.into(), stop, lifecycles: BTreeMap::new() }
     }
 
     /// Performs a command. Ending workers waits for their transactions; whatever hangs is left
@@ -100,7 +102,7 @@ impl Supervisor {
     }
 
     fn start(&mut self, revision: &Arc<Revision>) -> anyhow::Result<()> {
-        let lifecycle = Lifecycle::start(revision, &self.log, &self.board)?;
+        let lifecycle = Lifecycle::start(revision, &self.log, &self.board, &self.host)?;
         self.lifecycles.insert(revision.handler.name.clone(), lifecycle);
         Ok(())
     }

@@ -6,6 +6,7 @@
 mod failures;
 mod fault_row;
 mod recourse;
+mod tags;
 mod takeover;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use crate::stop::Stop;
 use crate::wasm::Instance;
 use failures::{Failures, Verdict};
 use recourse::{Recourse, Standing};
+use tags::Tags;
 use takeover::Takeovers;
 
 /// How long a poll waits when there is nothing: also how late a worker notices a stop.
@@ -38,6 +40,8 @@ pub struct Worker {
     /// The active revision of its handler. It may change while the worker runs, as long as the
     /// [`subscription`] stays and the thread's stack is deep enough.
     pub active: watch::Receiver<Arc<Revision>>,
+    /// The host's id, for the names of transactions.
+    pub host: Arc<str>,
     /// Its number within the handler on this host, from 0.
     pub slot: u32,
     /// Where it says how it is.
@@ -61,6 +65,7 @@ impl Worker {
             failures: Failures::new(Arc::clone(&revision.handler)),
             takeovers: Takeovers::new(revision.fences.clone()),
             recourse: Recourse::of(&revision),
+            tags: Tags::new(&self.host, self.slot),
             handler: Arc::clone(&revision.handler),
             instance,
             abandoned: 0,
@@ -99,6 +104,7 @@ struct Running<'a> {
     failures: Failures,
     takeovers: Takeovers,
     recourse: Recourse<Mark>,
+    tags: Tags,
     /// Transactions abandoned one after the other.
     abandoned: u32,
 }
@@ -181,6 +187,7 @@ impl Running<'_> {
     /// requested. The error, if any, is the host's: no instance could be made.
     fn process(&mut self, batch: Batch) -> (Outcome, Option<anyhow::Error>) {
         let begun = Instant::now();
+        self.tags.begin();
         let mut outcome = Outcome::new(batch);
         loop {
             let mark = self.mark(&outcome);
@@ -208,6 +215,7 @@ impl Running<'_> {
             None => self.call(input, mark)?,
         };
         if let Verdict::Done(events) = &mut verdict {
+            self.tags.sign(&self.handler, events);
             events.extend(self.takeovers.record(input)?);
         }
         Ok(verdict)

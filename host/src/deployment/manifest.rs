@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::config::checked::Checked;
+use crate::config::checked::{Checked, Fallback, Rule};
 use crate::config::decode::{self, Examples};
 use crate::config::names::{Command, FilePath, GroupName, HandlerName, Text};
-use crate::config::scalars::{Choices, Count, Millis, OneOf, Size, Switch, Tenths, duration_text};
+use crate::config::scalars::{Choices, Count, Millis, OneOf, Size, Tenths, duration_text};
 use crate::config::topics::{self, Name, TopicToml};
 use crate::config::{ConfigError, MANIFEST};
-use crate::handler::{Handler, Instances, Limits, OnFailure};
+use crate::handler::{Handler, Instances, Limits, OnFailure, Provenance};
 use crate::log::{BatchBounds, Start};
 use crate::property::Property;
 use crate::retry::RetryPolicy;
@@ -54,7 +54,7 @@ struct ManifestToml {
     on_failure: OneOf<OnFailure>,
     on_fault: Option<OneOf<OnFault>>,
     #[serde(default)]
-    provenance: Switch<true>,
+    provenance: Checked<ProvenanceRule>,
     #[serde(default)]
     retry: RetryToml,
     rollback: Option<RollbackToml>,
@@ -144,6 +144,35 @@ const fn words() -> [(&'static str, Property); Property::ALL.len()] {
         index += 1;
     }
     words
+}
+
+/// What outputs say of where they came from: a switch, or a word for more.
+enum ProvenanceRule {}
+
+impl Rule for ProvenanceRule {
+    type Value = Provenance;
+
+    fn what() -> String {
+        "true, false or \"transaction\"".to_owned()
+    }
+
+    fn example() -> String {
+        "true".to_owned()
+    }
+
+    fn boolean(value: bool) -> Result<Provenance, String> {
+        Ok(if value { Provenance::Source } else { Provenance::None })
+    }
+
+    fn text(text: &str) -> Result<Provenance, String> {
+        if text == "transaction" { Ok(Provenance::Transaction) } else { Err(String::new()) }
+    }
+}
+
+impl Fallback for ProvenanceRule {
+    fn fallback() -> Provenance {
+        Provenance::Source
+    }
 }
 
 impl Choices for Start {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::testing::KeyTable;
 use crate::config::{ConfigError, MANIFEST};
-use crate::handler::{Instances, OnFailure};
+use crate::handler::{Instances, OnFailure, Provenance};
 use crate::log::Start;
 use crate::property::Property;
 
@@ -162,11 +162,24 @@ fn a_complete_manifest_becomes_what_it_says() {
 }
 
 #[test]
+fn provenance_is_a_switch_or_a_word() {
+    for (value, provenance) in [
+        ("true", Provenance::Source),
+        ("false", Provenance::None),
+        ("\"transaction\"", Provenance::Transaction),
+    ] {
+        let handler = load_text(&format!("provenance = {value}\n{MINIMAL}")).unwrap();
+        assert_eq!(handler.provenance, provenance, "{value}");
+    }
+}
+
+#[test]
 fn a_minimal_manifest_has_the_documented_defaults() {
     let handler = load_text(MINIMAL).unwrap();
     assert_eq!((&*handler.group, handler.workers), ("lockstep-weather", 1));
     assert_eq!(&*handler.dead_letter_topic, "weather.dead-letters");
-    assert!(handler.to.is_empty() && handler.topics.is_empty() && handler.provenance);
+    assert!(handler.to.is_empty() && handler.topics.is_empty());
+    assert_eq!(handler.provenance, Provenance::Source);
     assert_eq!((handler.start, handler.instances), (Start::Earliest, Instances::Reused));
     assert_eq!(handler.on_failure, OnFailure::DeadLetter);
     assert_eq!(handler.rollback_after, None);

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::expectation::{Answer, Output};
 use crate::event::{Consumed, Event};
-use crate::handler::{Failure, HANDLER_HEADER, Handler, SOURCE_HEADER};
+use crate::handler::{
+    Failure, HANDLER_HEADER, Handler, OUTPUT_HEADER, SOURCE_HEADER, TRANSACTION_HEADER,
+};
 use crate::wasm::{Instance, KeptLines, Program};
 
 /// One instance at work for one test.
@@ -91,7 +93,7 @@ impl<'a> Player<'a> {
 
 /// Whether a header says where an event comes from, which no test compares.
 pub(super) fn is_provenance(name: &str) -> bool {
-    name == HANDLER_HEADER || name == SOURCE_HEADER
+    [HANDLER_HEADER, SOURCE_HEADER, TRANSACTION_HEADER, OUTPUT_HEADER].contains(&name)
 }
 
 fn without_provenance(mut event: Event) -> Event {

@@ -13,7 +13,8 @@ use super::pool::{self, Task};
 use super::{CaseResult, Kind, Options, Outcome, Report, jobs, result, run_case, shown};
 use crate::event::Consumed;
 use crate::handler::{
-    ATTEMPTS_HEADER, FAILURE_HEADER, FAILURE_MESSAGE_HEADER, HANDLER_HEADER, Handler, SOURCE_HEADER,
+    ATTEMPTS_HEADER, FAILURE_HEADER, FAILURE_MESSAGE_HEADER, HANDLER_HEADER, Handler,
+    SOURCE_HEADER, TRANSACTION_HEADER,
 };
 use crate::wasm::{self, Program};
 
@@ -62,9 +63,14 @@ fn as_input(handler: &Handler, mut input: Consumed) -> Consumed {
 /// Takes the headers off that made it a dead letter; where names repeat, the last are the host's.
 fn revive(input: &mut Consumed) {
     let headers = &mut input.event.headers;
-    for name in
-        [ATTEMPTS_HEADER, FAILURE_MESSAGE_HEADER, FAILURE_HEADER, SOURCE_HEADER, HANDLER_HEADER]
-    {
+    for name in [
+        TRANSACTION_HEADER,
+        ATTEMPTS_HEADER,
+        FAILURE_MESSAGE_HEADER,
+        FAILURE_HEADER,
+        SOURCE_HEADER,
+        HANDLER_HEADER,
+    ] {
         let Some(index) = headers.iter().rposition(|header| header.name == name) else { continue };
         let header = headers.remove(index);
         if name == SOURCE_HEADER

@@ -42,6 +42,8 @@ pub(super) struct Life {
     pub(super) active: watch::Receiver<Arc<Revision>>,
     /// The stack of its thread, in bytes.
     pub(super) stack: usize,
+    /// The host's id.
+    pub(super) host: Arc<str>,
     /// Its number within the handler on this host, from 0.
     pub(super) slot: u32,
     /// Where it says how it is.
@@ -113,6 +115,7 @@ impl Life {
     fn live(&self, stop: &Stop) {
         let worker = Worker {
             active: self.active.clone(),
+            host: Arc::clone(&self.host),
             slot: self.slot,
             status: self.status.clone(),
             stop: stop.clone(),

@@ -35,6 +35,7 @@ impl Lifecycle {
         revision: &Arc<Revision>,
         log: &Arc<dyn Log>,
         board: &Board,
+        host: &Arc<str>,
     ) -> anyhow::Result<Self> {
         let handler = &revision.handler;
         let mut lifecycle = Self {
@@ -48,6 +49,7 @@ impl Lifecycle {
                 name: handler.name.clone(),
                 active: lifecycle.active.subscribe(),
                 stack: lifecycle.stack,
+                host: Arc::clone(host),
                 slot,
                 status: board.worker(handler, slot),
                 log: Arc::clone(log),

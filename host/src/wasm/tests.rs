@@ -11,7 +11,9 @@ use std::time::Duration;
 use self::guests::Guest;
 use super::{Instance, Kept, Program, Runtime};
 use crate::event::{Consumed, Event, Header};
-use crate::handler::{Failure, FailureKind, Handler, Instances, Limits, OnFailure, Output};
+use crate::handler::{
+    Failure, FailureKind, Handler, Instances, Limits, OnFailure, Output, Provenance,
+};
 use crate::log::{BatchBounds, Start};
 use crate::retry::RetryPolicy;
 
@@ -30,7 +32,7 @@ fn handler() -> Handler {
         instances: Instances::Reused,
         on_failure: OnFailure::DeadLetter,
         rollback_after: None,
-        provenance: true,
+        provenance: Provenance::Source,
         retry: RetryPolicy {
             attempts: 5,
             initial: Duration::from_millis(100),

@@ -33,7 +33,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::handler::{Instances, Limits, OnFailure};
+    use crate::handler::{Instances, Limits, OnFailure, Provenance};
     use crate::log::{BatchBounds, Start};
     use crate::retry::RetryPolicy;
 
@@ -52,7 +52,7 @@ mod tests {
             instances: Instances::Reused,
             on_failure: OnFailure::DeadLetter,
             rollback_after: None,
-            provenance: true,
+            provenance: Provenance::Source,
             retry: RetryPolicy {
                 attempts: 1,
                 initial: Duration::ZERO,
