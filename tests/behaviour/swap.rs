@@ -92,7 +92,7 @@ fn fifty_swaps_back_and_forth_at_ten_thousand_events_a_second_keep_every_promise
     // Half a second's, so that a slow machine has no mountain of them.
     const EVENTS_A_SWAP: usize = 6_000;
     let fleet = Fleet::new(world, 4);
-    fleet.manifest("workers = 2");
+    fleet.manifest("workers = 2\nprovenance = \"transaction\"");
     let host = fleet.world.start();
     for guest in ["identity", "stamp"] {
         fleet.deploy(guest, &[]).ok();
@@ -123,10 +123,23 @@ fn fifty_swaps_back_and_forth_at_ten_thousand_events_a_second_keep_every_promise
     let outputs = fleet.world.read(&fleet.output);
     assert_each_is_once(&outputs, produced);
     assert_in_order(&outputs, Revisions::BackAndForth);
+    assert_each_transaction_has_one_revision(&outputs);
     let used: BTreeSet<_> = outputs.iter().map(revision_of).collect();
     assert_eq!(used, BTreeSet::from([1, 2]));
     let swapped = host.output().matches("change=swapped").count() as u64;
     assert_eq!(swapped, SWAPS + 1, "no swap restarts the workers");
+}
+
+fn assert_each_transaction_has_one_revision(outputs: &[Consumed]) {
+    let mut revisions: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    for output in outputs {
+        let transaction = output.last_header("lockstep-transaction");
+        let transaction = transaction.unwrap_or_else(|| panic!("no transaction in {output:?}"));
+        revisions.entry(transaction).or_default().insert(revision_of(output));
+    }
+    let mixed: Vec<_> = revisions.iter().filter(|(_, revisions)| revisions.len() > 1).collect();
+    assert!(mixed.is_empty(), "transactions of several revisions: {mixed:?}");
+    assert!(revisions.len() as u64 > 50, "as many as there were swaps: {}", revisions.len());
 }
 
 /// Whether all workers of a handler, as the host tells of it, run this revision.
