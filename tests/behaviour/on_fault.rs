@@ -2,14 +2,13 @@
 //! suffers; with `on_fault = "rollback"` the revision that they replaced is active again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use lockstep::event::Consumed;
 use lockstep_tests::cli;
 use lockstep_tests::event::{Has, With, event, sorted_texts};
 use lockstep_tests::fleet::Fleet;
 use lockstep_tests::host::Host;
+use lockstep_tests::load::{Running, beside};
 use lockstep_tests::log::LogKind;
 use lockstep_tests::scenario::{Manifest, Scenario};
 use lockstep_tests::wait::{eventually, eventually_ok};
@@ -58,9 +57,9 @@ fn goes_back_to(fleet: &Fleet, host: &Host, revision: u64) {
 }
 
 /// Writes numbered events until it is told that this is enough, and says how many.
-fn produce_until(done: &AtomicBool, fleet: &Fleet) -> usize {
+fn produce_while(running: Running, fleet: &Fleet) -> usize {
     let mut number = 0;
-    while !done.load(Ordering::Relaxed) {
+    while running.goes_on() {
         let some = (number..number + 50)
             .map(|n| event(&fleet.input, format!("{n:07}")).key((n % 16).to_string()));
         fleet.world.produce(some);
@@ -78,15 +77,13 @@ fn a_revision_that_traps_on_every_event_is_rolled_back_under_load(world: Scenari
     ));
     let host = fleet.world.start();
     fleet.deploy("identity", &[]).ok();
-    let done = AtomicBool::new(false);
-    let (produced, deployed) = thread::scope(|scope| {
-        let producing = scope.spawn(|| produce_until(&done, &fleet));
+    let load = |running| produce_while(running, &fleet);
+    let (produced, deployed) = beside(load, || {
         eventually("events flow", || !fleet.world.read(&fleet.output).is_empty());
         let deployed = fleet.deploy("trap", &[]);
         host.logged(&["ERROR", "revision rolled back", "faults in a row", "trap"]);
         goes_back_to(&fleet, &host, 1);
-        done.store(true, Ordering::Relaxed);
-        (producing.join().expect("the producer does not panic"), deployed)
+        deployed
     });
     // It may have run everywhere before the first event came.
     if deployed.code != 0 {

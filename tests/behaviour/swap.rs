@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use lockstep::event::{Consumed, Event, now_ms};
 use lockstep_tests::developer::Developer;
 use lockstep_tests::event::{Has, With, event, sorted_texts};
 use lockstep_tests::fleet::Fleet;
+use lockstep_tests::load::{Running, beside};
 use lockstep_tests::scenario::Scenario;
 use lockstep_tests::seam;
 use lockstep_tests::wait::{eventually, eventually_ok};
@@ -41,9 +42,8 @@ fn swaps_under_load_lose_repeat_and_reorder_nothing(world: Scenario) {
     let developer = developer.with("workers = 2");
     let host = developer.dev(&["--no-build"]);
     let world = &developer.world;
-    let done = AtomicBool::new(false);
-    let produced = thread::scope(|scope| {
-        let producing = scope.spawn(|| produce_until(&done, world, &input));
+    let load = |running| produce_while(running, world, &input);
+    let (produced, ()) = beside(load, || {
         for revision in 2..SWAPS + 2 {
             // Each has something to do.
             let before = world.log().committed(&developer.handler.group, &input);
@@ -53,8 +53,6 @@ fn swaps_under_load_lose_repeat_and_reorder_nothing(world: Scenario) {
             developer.install(if revision % 2 == 0 { "stamp" } else { "identity" });
             developer.runs(&host, revision);
         }
-        done.store(true, Ordering::Relaxed);
-        producing.join().expect("the producer does not panic")
     });
     world.settle(&developer.handler);
     assert_each_has_one_output(world, &output, produced);
@@ -68,16 +66,13 @@ fn deployments_under_load_lose_repeat_and_reorder_nothing(world: Scenario) {
     fleet.manifest("workers = 2");
     let host = fleet.world.start();
     fleet.deploy("identity", &[]).ok();
-    let done = AtomicBool::new(false);
-    let produced = thread::scope(|scope| {
-        let producing = scope.spawn(|| produce_until(&done, &fleet.world, &fleet.input));
+    let load = |running| produce_while(running, &fleet.world, &fleet.input);
+    let (produced, ()) = beside(load, || {
         for revision in 2..=DEPLOYMENTS {
             let guest = if revision % 2 == 0 { "stamp" } else { "identity" };
             let said = fleet.deploy(guest, &[]).ok();
             assert!(said.contains(&format!("revision {revision} is active")), "{said}");
         }
-        done.store(true, Ordering::Relaxed);
-        producing.join().expect("the producer does not panic")
     });
     let handled = || fleet.world.read(&fleet.output).len();
     eventually("everything is handled", || handled() >= produced);
@@ -100,9 +95,9 @@ fn fifty_swaps_back_and_forth_at_ten_thousand_events_a_second_keep_every_promise
     // A command for each would take longer than the swap.
     let store = Store::new(Arc::from(seam::open(&fleet.world)), fleet.world.cluster_id());
     let handled = || events(&host.handler(&fleet.name));
-    let (done, share) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let produced = thread::scope(|scope| {
-        let producing = scope.spawn(|| produce_steadily(&done, &share, &fleet.world, &fleet.input));
+    let share = AtomicUsize::new(0);
+    let load = |running| produce_steadily(running, &share, &fleet.world, &fleet.input);
+    let (produced, ()) = beside(load, || {
         for swap in 0..SWAPS {
             share.fetch_add(EVENTS_A_SWAP / 2, Ordering::Relaxed);
             let revision = swap % 2 + 1;
@@ -116,8 +111,6 @@ fn fifty_swaps_back_and_forth_at_ten_thousand_events_a_second_keep_every_promise
             share.fetch_add(EVENTS_A_SWAP / 2, Ordering::Relaxed);
             eventually("events flow", || handled() > before);
         }
-        done.store(true, Ordering::Relaxed);
-        producing.join().expect("the producer does not panic")
     });
     eventually("everything is handled", || handled() >= produced);
     let outputs = fleet.world.read(&fleet.output);
@@ -156,16 +149,11 @@ fn events(handler: &Value) -> usize {
 
 /// Writes 12,000 numbered events a second, as far as the machine keeps up, until they are as many
 /// as its share; says how many.
-fn produce_steadily(
-    done: &AtomicBool,
-    share: &AtomicUsize,
-    world: &Scenario,
-    input: &str,
-) -> usize {
+fn produce_steadily(running: Running, share: &AtomicUsize, world: &Scenario, input: &str) -> usize {
     const RATE: f64 = 12_000.0;
     let begun = Instant::now();
     let mut number = 0;
-    while !done.load(Ordering::Relaxed) {
+    while running.goes_on() {
         let due = (begun.elapsed().as_secs_f64() * RATE) as usize;
         let due = due.min(share.load(Ordering::Relaxed));
         // What a pause has left behind is not caught up at once.
@@ -183,9 +171,9 @@ fn numbered(input: &str, number: usize) -> Event {
 }
 
 /// Writes numbered events, and says how many.
-fn produce_until(done: &AtomicBool, world: &Scenario, input: &str) -> usize {
+fn produce_while(running: Running, world: &Scenario, input: &str) -> usize {
     let mut number = 0;
-    while !done.load(Ordering::Relaxed) {
+    while running.goes_on() {
         world.produce((number..number + 50).map(|number| numbered(input, number)));
         number += 50;
     }

@@ -2,7 +2,6 @@
 //! a deployment, under load.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use lockstep_tests::fleet::{Fleet, large};
 use lockstep_tests::host::Host;
 use lockstep_tests::kafka;
 use lockstep_tests::ledger::Ledger;
+use lockstep_tests::load::{Running, beside};
 use lockstep_tests::log::LogKind;
 use lockstep_tests::scenario::Scenario;
 use lockstep_tests::wait::{DEADLINE, eventually};
@@ -74,22 +74,16 @@ impl Three {
     fn under_load(&self, meanwhile: impl FnOnce()) {
         let Fleet { world, input, output, .. } = &self.fleet;
         let (handler, mut ledger) = (self.fleet.handler(), Ledger::of(input));
-        let done = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let producing = scope.spawn(|| {
-                while !done.load(Ordering::Relaxed) {
-                    let before = world.log().committed(&handler.group, input);
-                    ledger.produce_to_all(world, PARTITIONS, 5);
-                    eventually("events flow", || {
-                        done.load(Ordering::Relaxed)
-                            || world.log().committed(&handler.group, input) != before
-                    });
-                }
-            });
-            meanwhile();
-            done.store(true, Ordering::Relaxed);
-            producing.join().expect("the producer does not panic");
-        });
+        let load = |running: Running| {
+            while running.goes_on() {
+                let before = world.log().committed(&handler.group, input);
+                ledger.produce_to_all(world, PARTITIONS, 5);
+                eventually("events flow", || {
+                    !running.goes_on() || world.log().committed(&handler.group, input) != before
+                });
+            }
+        };
+        beside(load, meanwhile);
         ledger.produce_to_all(world, PARTITIONS, 5);
         ledger.assert_exactly_once(world, &handler, output);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lockstep_tests::cli;
 use lockstep_tests::event::{Has, event, sorted_texts};
 use lockstep_tests::kafka::record;
 use lockstep_tests::log::LogKind;
@@ -10,6 +11,7 @@ use lockstep_tests::scenario::{Manifest, Scenario};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde_json::json;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -75,6 +77,10 @@ fn on_kafka_a_group_whose_offsets_are_undecided_says_so_and_goes_on_where_they_a
     let host = world.start();
     host.logged(&["WARN", "neither committed nor aborted", &format!("{input}/0"), "find-hanging"]);
     assert_eq!(world.read(&output), [], "nobody knows yet what was handled");
+    // As somebody does who wants to know why nothing goes on.
+    let described = ["group", "describe", &handler.group, "--output", "json"];
+    let described = cli::finish(cli::command(&described).args(world.log_args()), b"").json();
+    assert_eq!(described, json!([]), "nothing was committed before");
     producer.commit_transaction(TIMEOUT).expect("committed");
     let outputs: Vec<_> = world.wait_for(&output, 1).iter().map(Has::text).collect();
     world.settle(&handler);

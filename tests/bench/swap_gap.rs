@@ -4,11 +4,11 @@
 //! A gap is the time between two reads that found outputs, in one partition or another; the
 //! handler has one worker, so it cannot hide behind a second one.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lockstep_tests::event::{With, event};
 use lockstep_tests::fleet::Fleet;
+use lockstep_tests::load::{Running, beside};
 use lockstep_tests::log::{LogKind, Tail};
 
 use crate::report::{self, ms, quantile};
@@ -34,24 +34,17 @@ pub(crate) fn run(kind: LogKind, rate: u32, seconds: u32) {
     for guest in GUESTS {
         fleet.deploy(guest, &[]).ok();
     }
-    let done = AtomicBool::new(false);
     let length = Duration::from_secs(u64::from(seconds));
-    let (calm, swapped, swaps) = std::thread::scope(|scope| {
-        let load = scope.spawn(|| send_until(&done, &fleet, rate));
+    let load = |running| send_while(running, &fleet, rate);
+    let (in_time, (calm, swapped, swaps)) = beside(load, || {
         let mut tail = fleet.world.log().tail(&fleet.output);
         watch(&mut *tail, WARM_UP);
         let calm = watch(&mut *tail, length);
-        let swapping = AtomicBool::new(true);
-        let (swapped, swaps) = std::thread::scope(|scope| {
-            let swaps = scope.spawn(|| swap_while(&swapping, &fleet));
-            let swapped = watch(&mut *tail, length);
-            swapping.store(false, Ordering::Relaxed);
-            (swapped, swaps.join().expect("the swaps succeed"))
-        });
-        done.store(true, Ordering::Relaxed);
-        assert!(load.join().expect("the load is sent"), "this machine cannot keep the rate");
+        let swap = |running| swap_while(running, &fleet);
+        let (swaps, swapped) = beside(swap, || watch(&mut *tail, length));
         (calm, swapped, swaps)
     });
+    assert!(in_time, "this machine cannot keep the rate");
     let longest = |phase: &Phase| quantile(&phase.gaps, 1.0);
     report::line(&format!(
         "swap-gap {kind:?}: {rate} events/s, {seconds} s each: longest gap {} without a swap \
@@ -85,9 +78,9 @@ fn watch(tail: &mut dyn Tail, length: Duration) -> Phase {
 }
 
 /// Activates one revision after the other; how often.
-fn swap_while(swapping: &AtomicBool, fleet: &Fleet) -> usize {
+fn swap_while(running: Running, fleet: &Fleet) -> usize {
     let mut swaps = 0;
-    while swapping.load(Ordering::Relaxed) {
+    while running.goes_on() {
         let to = if swaps % 2 == 0 { "1" } else { "2" };
         fleet.run(&["handler", "rollback", &fleet.name, "--to", to]).ok();
         swaps += 1;
@@ -96,11 +89,11 @@ fn swap_while(swapping: &AtomicBool, fleet: &Fleet) -> usize {
 }
 
 /// Sends on time, several at once when that many are due; `false` when it fell behind.
-fn send_until(done: &AtomicBool, fleet: &Fleet, rate: u32) -> bool {
+fn send_while(running: Running, fleet: &Fleet, rate: u32) -> bool {
     let begun = Instant::now();
     let mut sent = 0_usize;
     let mut late = Duration::ZERO;
-    while !done.load(Ordering::Relaxed) {
+    while running.goes_on() {
         let due = (begun.elapsed().as_secs_f64() * f64::from(rate)) as usize;
         if sent == due {
             std::thread::sleep(Duration::from_micros(500));

@@ -18,6 +18,7 @@ pub mod host;
 pub mod http;
 pub mod kafka;
 pub mod ledger;
+pub mod load;
 pub mod log;
 pub mod oci_registry;
 pub mod oci_tokens;
