@@ -332,8 +332,9 @@ fn logs_are_read_and_followed_over_http(mut world: Scenario) {
     let answer = http::get(&format!("{url}?tail=1&revision=1&since=10m"));
     assert_eq!((answer.status, &*answer.content_type), (200, "application/x-ndjson"));
     assert_eq!(answer.json()["body"], "before", "{answer:?}");
-    let unknown = http::get(&format!("{}/v1/handlers/weathr/logs", host.admin));
-    assert!(unknown.problem("unknown-handler", 404).contains(&handler.name), "{unknown:?}");
+    let unknown = || http::get(&format!("{}/v1/handlers/weathr/logs", host.admin));
+    eventually("the host is heard of", || unknown().body.contains(&handler.name));
+    assert!(unknown().problem("unknown-handler", 404).contains(&handler.name));
     for (query, word) in [("since=soon", "such as 10m"), ("tail=-1", "tail"), ("till=1", "till")] {
         let said = http::get(&format!("{url}?{query}")).problem("bad-request", 400);
         assert!(said.contains(word), "{said}");
