@@ -19,6 +19,7 @@ mod record;
 mod session;
 mod trouble;
 mod watched;
+mod watermarks;
 mod writer;
 
 use std::sync::Arc;

@@ -19,6 +19,7 @@ use super::consumer::list;
 use super::positions;
 use super::reader::KafkaReader;
 use super::watched::Aside;
+use super::watermarks::watermarks;
 use crate::event::TopicPartition;
 use crate::log::{
     Admin, GroupOffset, PartitionRange, ReadFrom, Reader as _, TopicDescription, TopicSummary,
@@ -68,9 +69,7 @@ impl KafkaAdmin {
 
     /// The offset of the oldest event of a partition, and the one after the newest.
     fn watermarks(&self, topic: &str, partition: i32) -> anyhow::Result<(i64, i64)> {
-        self.admin
-            .inner()
-            .fetch_watermarks(topic, partition, TIMEOUT)
+        watermarks(self.admin.inner(), topic, partition)
             .map_err(|e| self.clients.error(&e))
             .with_context(|| format!("failed to read offsets of {topic}/{partition}"))
     }

@@ -17,6 +17,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{Clients, Redacting};
 use super::record::{TopicNames, consumed};
+use super::watermarks::watermarks;
 use crate::event::{Consumed, TopicPartition};
 use crate::log::{Reassigned, Start, Subscription};
 
@@ -288,7 +289,7 @@ fn remember_ends(
     let mut ends = TopicPartitionList::new();
     for element in committed.elements().iter().filter(|e| e.offset() == Offset::Invalid) {
         let (topic, partition) = (element.topic(), element.partition());
-        let (_, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+        let (_, end) = watermarks(consumer.client(), topic, partition)?;
         ends.add_partition_offset(topic, partition, Offset::Offset(end))?;
     }
     if ends.count() > 0 { consumer.commit(&ends, CommitMode::Sync) } else { Ok(()) }

@@ -13,6 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::client::{Clients, Redacting};
 use super::consumer::list;
 use super::watched::{Watched, drop_within};
+use super::watermarks::watermarks;
 use crate::event::TopicPartition;
 use crate::log::has_members;
 
@@ -50,9 +51,7 @@ fn clamped(
 ) -> anyhow::Result<TopicPartitionList> {
     let mut clamped = Vec::with_capacity(offsets.len());
     for (at, offset) in offsets {
-        let (start, end) = consumer
-            .client()
-            .fetch_watermarks(&at.topic, at.partition, TIMEOUT)
+        let (start, end) = watermarks(consumer.client().client(), &at.topic, at.partition)
             .map_err(|e| clients.error(&e))
             .with_context(|| format!("failed to look up the offsets of {at}"))?;
         clamped.push((at, Offset::Offset((*offset).clamp(start, end))));

@@ -13,6 +13,7 @@ use super::client::{Clients, Redacting};
 use super::consumer::list;
 use super::record::{TopicNames, consumed};
 use super::watched::Aside;
+use super::watermarks::watermarks;
 use crate::event::{Consumed, TopicPartition};
 use crate::log::{ReadFrom, Reader};
 
@@ -151,8 +152,7 @@ impl KafkaReader {
     }
 
     fn watermarks(&self, at: &TopicPartition) -> anyhow::Result<(i64, i64)> {
-        self.consumer
-            .fetch_watermarks(&at.topic, at.partition, TIMEOUT)
+        watermarks(self.consumer.client(), &at.topic, at.partition)
             .map_err(|e| self.clients.error(&e))
             .with_context(|| format!("failed to look up the offsets of {at}"))
     }
