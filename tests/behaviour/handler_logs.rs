@@ -48,11 +48,16 @@ fn lines(world: &Scenario, args: &[&str]) -> Vec<Value> {
     logs(world, &[args, &["--output", "json"]].concat()).json_lines()
 }
 
-/// Waits until so many lines hold this text, and gives them.
+/// Waits until so many lines hold this text, and gives them. A host that was just started may not
+/// have been heard of, and then nobody knows the handler.
 #[track_caller]
 fn wait_for(world: &Scenario, args: &[&str], text: &str, count: usize) -> Vec<Value> {
     eventually_ok(&format!("{count} lines with {text:?}"), || {
-        let all = lines(world, args);
+        let ran = logs(world, &[args, &["--output", "json"]].concat());
+        if ran.code == 3 {
+            return Err(ran.stderr);
+        }
+        let all = ran.json_lines();
         let mut with = all.clone();
         with.retain(|line| body(line).contains(text));
         if with.len() >= count { Ok(with) } else { Err(format!("{all:#?}")) }

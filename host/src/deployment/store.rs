@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use tracing::{debug, warn};
@@ -26,6 +26,9 @@ const CHUNK: usize = 512 << 10;
 const STRIDE: usize = 1_000;
 /// How long a read may wait for more.
 const WAIT: Duration = Duration::from_millis(100);
+/// How long a component may take to become visible after the record that names it: a transaction is
+/// seen in each topic once its marker was written there (KIP-98), and the topics are two.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a change is planned again because others changed something at the same time.
 const ATTEMPTS: usize = 5;
 /// The longest pause before that.
@@ -103,16 +106,17 @@ impl Store {
         read().with_context(|| format!("failed to read topic {:?}", &*self.topics.deployments))
     }
 
-    /// The bytes of a component.
+    /// The bytes of a component. Waits a moment for what was just deployed.
     pub fn component(&self, digest: &Digest, registry: &Registry) -> anyhow::Result<Vec<u8>> {
         let record = registry.component(digest);
         let record = record.with_context(|| format!("the registry has no component {digest}"))?;
         let read = || {
+            let begun = Instant::now();
             let mut chunks = BTreeMap::new();
             let start = ReadFrom::Offset(record.begins);
             let mut reader = self.log.reader(&self.topics.components, start)?;
             while chunks.len() < record.chunks as usize {
-                if reader.at_end() {
+                if reader.at_end() && begun.elapsed() > PATIENCE {
                     bail!("only {} of {} chunks are there", chunks.len(), record.chunks);
                 }
                 let events = reader.read(STRIDE, WAIT)?;

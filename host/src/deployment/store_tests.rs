@@ -1,10 +1,11 @@
 //! The registry on a real log: the embedded one.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use super::operation::{Operation, Operator, Refusal};
-use super::record::RevisionRecord;
+use super::record::{ComponentRecord, Key, RevisionRecord, encode};
 use super::store::{Store, StoreError};
 use crate::digest::Digest;
 use crate::event::Event;
@@ -58,6 +59,34 @@ fn what_is_deployed_is_read_back_byte_for_byte() -> anyhow::Result<()> {
     let missing = world.store.component(&Digest::of(b"else"), &registry).map_err(|e| e.to_string());
     assert!(missing.is_err_and(|said| said.contains("has no component sha256:")));
     Ok(())
+}
+
+#[test]
+fn a_component_may_become_visible_after_the_record_that_names_it() -> anyhow::Result<()> {
+    let world = world()?;
+    let record = ComponentRecord { bytes: 3, chunks: 1, begins: 0, unused_since: None };
+    let digest = Digest::of(b"one");
+    let topics = world.store.topics();
+    let write = |topic: &Arc<str>, key: String, value: Vec<u8>| {
+        let event = Event {
+            topic: Arc::clone(topic),
+            key: Some(key.into_bytes()),
+            value: Some(value),
+            headers: Vec::new(),
+            timestamp_ms: None,
+        };
+        world.store.log().append(event, None)?.wait_blocking()
+    };
+    write(&topics.deployments, Key::Component(digest).to_string(), encode(&record)?)?;
+    let registry = world.store.registry()?;
+    thread::scope(|scope| {
+        let reading = scope.spawn(|| world.store.component(&digest, &registry));
+        thread::sleep(Duration::from_millis(500));
+        write(&topics.components, format!("{digest}/0"), b"one".to_vec())?;
+        let read = reading.join().map_err(|_| anyhow::anyhow!("it panicked"))?;
+        assert_eq!(read?, b"one");
+        Ok(())
+    })
 }
 
 #[test]

@@ -33,9 +33,13 @@ pub fn ask(store: &Store, wanted: Wanted) -> Result<(Vec<LogRecord>, Following),
     Ok((records, following))
 }
 
-/// A handler about which nothing was said may be there all the same: in the registry, or in the
-/// configuration of a host.
+/// A handler of which no line is wanted may be there all the same: in older lines, in the registry,
+/// or in the configuration of a host.
 fn check(store: &Store, name: String) -> Result<(), LogsError> {
+    let any = Wanted { handler: Some(name.clone()), tail: Some(1), ..Wanted::default() };
+    if !read(&**store.log(), &store.topics().logs, any)?.0.is_empty() {
+        return Ok(());
+    }
     let registry = store.registry()?;
     let mut hosts = Hosts::listen(&**store.log(), store.topics())?;
     hosts.catch_up()?;

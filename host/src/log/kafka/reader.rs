@@ -127,11 +127,17 @@ impl KafkaReader {
                 .offsets_for_times(times, TIMEOUT)
                 .map_err(|e| self.clients.error(&e))
                 .with_context(|| format!("failed to look up offsets in {:?}", self.topic))?;
-            let found: HashMap<_, _> =
-                found.elements().iter().map(|e| (e.partition(), e.offset())).collect();
+            let mut offsets = HashMap::new();
+            for element in found.elements() {
+                element
+                    .error()
+                    .map_err(|e| self.clients.error(&e))
+                    .with_context(|| format!("failed to look up offsets in {:?}", self.topic))?;
+                offsets.insert(element.partition(), element.offset());
+            }
             return partitions
                 .iter()
-                .map(|at| match found.get(&at.partition) {
+                .map(|at| match offsets.get(&at.partition) {
                     Some(Offset::Offset(offset)) => Ok((at.clone(), Offset::Offset(*offset))),
                     _ => Ok((at.clone(), Offset::Offset(self.watermarks(at)?.1))),
                 })
