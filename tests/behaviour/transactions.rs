@@ -79,7 +79,7 @@ fn on_kafka_a_group_whose_offsets_are_undecided_says_so_and_goes_on_where_they_a
     assert_eq!(world.read(&output), [], "nobody knows yet what was handled");
     // As somebody does who wants to know why nothing goes on.
     let described = ["group", "describe", &handler.group, "--output", "json"];
-    let described = cli::finish(cli::command(&described).args(world.log_args()), b"").json();
+    let described = cli::finish(cli::command(described).args(world.log_args()), b"").json();
     assert_eq!(described, json!([]), "nothing was committed before");
     producer.commit_transaction(TIMEOUT).expect("committed");
     let outputs: Vec<_> = world.wait_for(&output, 1).iter().map(Has::text).collect();
