@@ -4,6 +4,7 @@
 //! The README of the project explains the parts and the invariants between them.
 
 pub mod admin;
+pub mod audit;
 pub mod auth;
 pub mod board;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod config;
 pub mod deployment;
 pub mod digest;
 pub mod event;
+mod failpoint;
 pub mod fleet;
 pub mod handler;
 pub mod handler_log;

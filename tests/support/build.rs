@@ -12,21 +12,29 @@ const GUEST_TARGET: &str = "wasm32-wasip2";
 /// The `lockstep` program, in the profile of this test program.
 pub fn lockstep() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        // Named together, the packages take the dependencies that this program was built with.
-        cargo.args(["build", "-p", "lockstep", "-p", "lockstep-tests", "--bin", "lockstep"]);
-        cargo.arg("--message-format=json-render-diagnostics").current_dir(paths::workspace());
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
-        forget_this_package(&mut cargo);
-        let program = artifacts(cargo).find_map(|artifact| {
-            (artifact["target"]["name"] == "lockstep")
-                .then(|| artifact["executable"].as_str().map(PathBuf::from))?
-        });
-        program.expect("cargo names the program that it built")
-    })
+    PROGRAM.get_or_init(|| program("lockstep", &[]))
+}
+
+/// The same with failpoints: see `host/src/failpoint.rs`.
+pub fn lockstep_failpoints() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| program("lockstep-failpoints", &["--features", "lockstep/failpoints"]))
+}
+
+fn program(name: &str, features: &[&str]) -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    // Named together, the packages take the dependencies that this program was built with.
+    cargo.args(["build", "-p", "lockstep", "-p", "lockstep-tests", "--bin", name]).args(features);
+    cargo.arg("--message-format=json-render-diagnostics").current_dir(paths::workspace());
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    forget_this_package(&mut cargo);
+    let program = artifacts(cargo).find_map(|artifact| {
+        (artifact["target"]["name"] == name)
+            .then(|| artifact["executable"].as_str().map(PathBuf::from))?
+    });
+    program.expect("cargo names the program that it built")
 }
 
 /// Cargo tells a test program of its package in variables. A build script that looks at those,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::process::{Process, code};
 use crate::wait::{DEADLINE, eventually_ok};
-use crate::{cli, http};
+use crate::{build, cli, http};
 
 /// What a start may take, with a build and the compilation of the largest component.
 const START: Duration = Duration::from_secs(600);
@@ -40,6 +40,16 @@ impl Host {
         let mut command = Self::command(config);
         command.envs(environment.iter().copied());
         Self::listening(Process::start("lockstep run", &mut command))
+    }
+
+    /// Starts a host that fails where these failpoints say, and waits until it listens.
+    #[track_caller]
+    pub fn launch_failing(config: &Path, failpoints: &str) -> Self {
+        let mut command = Command::new(build::lockstep_failpoints());
+        command.args([Path::new("run"), Path::new("--config"), config]);
+        command.current_dir(config.parent().unwrap_or(Path::new(".")));
+        command.env("FAILPOINTS", failpoints);
+        Self::listening(Process::start("lockstep-failpoints run", &mut command))
     }
 
     /// Starts `lockstep dev` in this directory and waits until it listens.
