@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::failpoint;
+
 /// One header of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -116,7 +118,10 @@ impl fmt::Display for TopicPartition {
 
 /// Milliseconds since the Unix epoch, by the system's clock.
 pub fn now_ms() -> i64 {
-    SystemTime::now()
+    let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+    // A clock that jumps: milliseconds, forward or back.
+    let jump = failpoint::value("clock").and_then(|ms| ms.parse::<i64>().ok());
+    jump.map_or(now, |jump| now.saturating_add(jump))
 }

@@ -19,8 +19,9 @@ use tracing::{debug, debug_span, warn};
 
 use crate::board::StatusCell;
 use crate::deployment::fence::Fences;
-use crate::event::{Consumed, TopicPartition};
-use crate::handler::{Failure, FailureKind, Handler};
+use crate::event::{Consumed, Event, TopicPartition};
+use crate::failpoint;
+use crate::handler::{Failure, FailureKind, Handler, Output};
 use crate::log::{self, Batch, Commit, Log, Outcome, Session, Subscription};
 use crate::revision::Revision;
 use crate::stop::Stop;
@@ -145,13 +146,16 @@ impl Running<'_> {
             if batch.is_empty() {
                 continue;
             }
+            failpoint::reach("after-poll");
             let _span = span(&self.handler, &batch);
             let (outcome, broken) = match standing {
                 Standing::Withdrawn => (left_alone(batch), None),
                 _ => self.process(batch),
             };
             let completed = outcome.completed();
+            failpoint::reach("before-commit");
             let commit = session.commit(outcome)?;
+            failpoint::reach("after-commit");
             self.settle(commit, &completed);
             if let Some(error) = broken {
                 return Err(error);
@@ -190,6 +194,7 @@ impl Running<'_> {
         self.tags.begin();
         let mut outcome = Outcome::new(batch);
         loop {
+            failpoint::reach("mid-batch");
             let mark = self.mark(&outcome);
             let Some(input) = outcome.current() else { break };
             match self.handle(input, mark) {
@@ -232,7 +237,14 @@ impl Running<'_> {
                 self.recourse.ended_well();
                 Verdict::Done(events)
             }
-            Err(failure) => self.fail(input, &failure, mark),
+            Err(failure) => {
+                let verdict = self.fail(input, &failure, mark);
+                if failpoint::mutant("mutant-produce-early") {
+                    produce_early(&self.handler, input, verdict)
+                } else {
+                    verdict
+                }
+            }
         })
     }
 
@@ -280,12 +292,13 @@ impl Running<'_> {
                 self.failures.rewound();
                 self.abandoned = self.abandoned.saturating_add(1);
                 let pause = Duration::from_millis(1 << self.abandoned.min(10));
+                let transaction = self.tags.current();
                 // The first one is everyday life: a rebalance, a broker that restarts.
                 if self.abandoned > 1 {
                     warn!(handler = %self.handler.name, times = self.abandoned,
-                        "transaction abandoned, trying again: {reason}");
+                        transaction, "transaction abandoned, trying again: {reason}");
                 } else {
-                    debug!("transaction abandoned, trying again: {reason}");
+                    debug!(transaction, "transaction abandoned, trying again: {reason}");
                 }
                 self.worker.stop.sleep(pause.min(MAX_ABANDON_PAUSE));
             }
@@ -297,6 +310,15 @@ impl Running<'_> {
             }
         }
     }
+}
+
+/// A mutant: something of an event is produced although its call did not end well.
+fn produce_early(handler: &Handler, input: &Consumed, verdict: Verdict) -> Verdict {
+    let Verdict::Done(mut events) = verdict else { return verdict };
+    let Event { key, value, headers, timestamp_ms, .. } = input.event.clone();
+    let early = Output { topic: None, key, value, headers, timestamp_ms };
+    events.extend(handler.route(input, vec![early]).unwrap_or_default());
+    Verdict::Done(events)
 }
 
 /// Nothing of the batch is handled, and all of it waits.

@@ -4,9 +4,13 @@
 //! what should have been: that a write timed out is [`Ack::Unknown`], not a failure.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Position;
@@ -293,6 +297,35 @@ impl FromStr for At {
             (!topic.is_empty()).then(|| Self(Position { topic: topic.into(), partition, offset }))
         };
         parse().ok_or_else(|| format!("{text:?} is not topic/partition/offset"))
+    }
+}
+
+/// The version of the format: [`Run::version`].
+pub const VERSION: u32 = 1;
+
+/// Reads a history that a [`Recorder`](super::recorder::Recorder) has written. `Err` names the file
+/// and the line of what is not one.
+pub fn load(file: &Path) -> anyhow::Result<Vec<Entry>> {
+    let open = File::open(file).with_context(|| format!("failed to open {file:?}"))?;
+    let mut entries = Vec::new();
+    for (index, line) in BufReader::new(open).lines().enumerate() {
+        let at = || format!("line {} of {file:?}", index + 1);
+        let line = line.with_context(|| format!("failed to read {}", at()))?;
+        let entry: Entry = serde_json::from_str(&line)
+            .with_context(|| format!("{} is no entry of a history", at()))?;
+        if let Record::Run(run) = &entry.record
+            && run.version != VERSION
+        {
+            bail!(
+                "{file:?} is a history of version {}, and this program reads version {VERSION}",
+                run.version
+            );
+        }
+        entries.push(entry);
+    }
+    match entries.first() {
+        Some(Entry { record: Record::Run(_), .. }) => Ok(entries),
+        _ => bail!("{file:?} is no history: its first line does not say what the run is about"),
     }
 }
 

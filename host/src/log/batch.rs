@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::Reassigned;
 use crate::event::{Consumed, Event, TopicPartition};
+use crate::failpoint;
 
 /// What one poll handed over.
 #[derive(Debug, Default)]
@@ -202,6 +203,9 @@ impl Outcome {
         let mut produced = self.produced;
         for item in &mut produced {
             item.input = place[item.input];
+        }
+        if failpoint::mutant("mutant-offset-plus-one") {
+            offsets.values_mut().for_each(|next| *next += 1);
         }
         let holds = self.holds.into_iter().map(|(at, hold)| (at, hold.due)).collect();
         Decision { produced, offsets, done, rest, holds }

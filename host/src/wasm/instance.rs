@@ -12,6 +12,7 @@ use super::fault;
 use super::log_lines::LogLines;
 use super::program::{Live, Parts};
 use crate::event::{Consumed, Header};
+use crate::failpoint;
 use crate::handler::{Failure, FailureKind, Instances, Output};
 
 /// An instance of a handler's component, for one worker.
@@ -54,7 +55,8 @@ impl Instance {
         self.headers = recycle(headers);
         self.memory = live.memory();
         let faulted = result.as_ref().is_err_and(|failure| failure.kind.is_fault());
-        if faulted || self.parts.handler.instances == Instances::PerEvent {
+        let reused = faulted && failpoint::mutant("mutant-reuse-faulted");
+        if (faulted || self.parts.handler.instances == Instances::PerEvent) && !reused {
             self.live = None;
         }
         if faulted && self.parts.interrupted() {
@@ -71,6 +73,9 @@ impl Instance {
 
     /// Drops the instance's state; the next call gets a fresh instance.
     pub fn discard(&mut self) {
+        if failpoint::mutant("mutant-reuse-faulted") {
+            return;
+        }
         self.live = None;
     }
 }

@@ -9,6 +9,7 @@ use tracing::{error, warn};
 
 use crate::board::StatusCell;
 use crate::event::{Consumed, Event, Position, TopicPartition, now_ms};
+use crate::failpoint;
 use crate::handler::{Failure, FailureKind, Handler, OnFailure};
 use crate::handler_log::{self, Severity};
 
@@ -220,6 +221,9 @@ impl Failures {
             failure.details = String::new();
         }
         self.dead_letters.push((input.position(), failure));
+        if failpoint::mutant("mutant-drop-dead-letter") {
+            return Verdict::Done(Vec::new());
+        }
         Verdict::Done(vec![event])
     }
 

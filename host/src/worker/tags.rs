@@ -21,14 +21,18 @@ impl Tags {
         self.number += 1;
     }
 
+    /// The name of the present transaction.
+    pub(super) fn current(&self) -> String {
+        format!("{}-{}", self.session, self.number)
+    }
+
     /// Names the present transaction in outputs and dead letters, where the handler wants that.
     pub(super) fn sign(&self, handler: &Handler, events: &mut [Event]) {
         if handler.provenance != Provenance::Transaction {
             return;
         }
         for event in events {
-            let tag = format!("{}-{}", self.session, self.number);
-            event.headers.push(Header::text(TRANSACTION_HEADER, tag));
+            event.headers.push(Header::text(TRANSACTION_HEADER, self.current()));
         }
     }
 }

@@ -14,6 +14,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::store::Shared;
 use crate::event::{Event, Position};
+use crate::failpoint;
 use crate::log::{AppendError, Completer, Receipt};
 use crate::panics;
 
@@ -174,9 +175,14 @@ type Answer = Result<(i32, i64), AppendError>;
 fn transact(shared: &Shared, waiting: &[Waiting]) -> rusqlite::Result<Vec<Answer>> {
     let mut store = shared.store.lock();
     let mut write = store.begin((shared.clock)())?;
-    let answers = waiting.iter().map(|one| write.append(&one.event, one.partition));
+    let answers = waiting.iter().map(|one| {
+        failpoint::reach("mid-append");
+        write.append(&one.event, one.partition)
+    });
     let answers = answers.collect::<Result<_, _>>()?;
+    failpoint::reach("before-append-commit");
     write.commit()?;
+    failpoint::reach("after-append-commit");
     Ok(answers)
 }
 

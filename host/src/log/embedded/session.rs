@@ -15,7 +15,9 @@ use super::read::{self, Cursor, Gap, Room};
 use super::signal::deadline;
 use super::storage;
 use super::store::{Shared, Store};
+use super::write::Write;
 use crate::event::TopicPartition;
+use crate::failpoint;
 use crate::log::backlog::Backlog;
 use crate::log::{Batch, Commit, Decision, Outcome, Reassigned, Session, Start, Subscription};
 
@@ -173,6 +175,11 @@ impl EmbeddedSession {
 
     /// One transaction: outputs, dead letters, offsets. `Some` when an output is refused.
     fn transact(&self, store: &mut Store, decision: &Decision) -> rusqlite::Result<Option<Commit>> {
+        if failpoint::mutant("mutant-offsets-outside") {
+            let write = store.begin((self.shared.clock)())?;
+            self.set_offsets(&write, decision)?;
+            write.commit()?;
+        }
         let mut write = store.begin((self.shared.clock)())?;
         for produced in &decision.produced {
             if let Err(refusal) = write.append(&produced.event, None)?
@@ -181,14 +188,30 @@ impl EmbeddedSession {
                 let reason = refusal.to_string();
                 return Ok(Some(Commit::Rejected { input: input.position(), reason }));
             }
+            failpoint::reach("mid-produce");
         }
+        failpoint::reach("before-send-offsets");
+        self.set_offsets(&write, decision)?;
+        failpoint::reach("after-send-offsets");
+        if failpoint::mutant("abort-transaction") {
+            failpoint::reach("before-abort");
+            if failpoint::mutant("mutant-skip-abort") {
+                write.commit()?;
+            }
+            return Ok(Some(Commit::Abandoned("a failpoint asks for it".to_owned())));
+        }
+        failpoint::reach("before-end-txn");
+        write.commit()?;
+        Ok(None)
+    }
+
+    fn set_offsets(&self, write: &Write<'_>, decision: &Decision) -> rusqlite::Result<()> {
         for (at, next) in &decision.offsets {
             if let Some(one) = self.owned.iter().find(|one| one.partition.at == *at) {
                 write.set_offset(&self.subscription.group, one.partition.id, *next)?;
             }
         }
-        write.commit()?;
-        Ok(None)
+        Ok(())
     }
 }
 
@@ -230,7 +253,9 @@ impl Session for EmbeddedSession {
             }
         } else {
             self.backlog.restore(decision.rest);
-            self.backlog.restore(decision.done);
+            if !failpoint::mutant("mutant-skip-rewind") {
+                self.backlog.restore(decision.done);
+            }
         }
         Ok(commit)
     }

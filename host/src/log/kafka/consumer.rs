@@ -19,6 +19,7 @@ use super::client::{Clients, Redacting};
 use super::record::{TopicNames, consumed};
 use super::watermarks::watermarks;
 use crate::event::{Consumed, TopicPartition};
+use crate::failpoint;
 use crate::log::{Reassigned, Start, Subscription};
 
 /// How long the broker may take to answer about offsets.
@@ -169,6 +170,11 @@ impl GroupConsumer {
             .with_context(|| format!("group {:?} has no metadata", self.group))
     }
 
+    /// Commits offsets outside of any transaction: for a mutant, never for a host.
+    pub(super) fn commit(&self, offsets: &TopicPartitionList) -> anyhow::Result<()> {
+        self.consumer.commit(offsets, CommitMode::Sync).context("failed to commit offsets")
+    }
+
     /// Stops fetching these partitions; polling goes on.
     pub(super) fn pause(&self, partitions: &[TopicPartition]) -> anyhow::Result<()> {
         let list = list(partitions.iter().map(|at| (at, Offset::Invalid)))?;
@@ -251,10 +257,12 @@ impl ConsumerContext for Rebalances {
             Rebalance::Revoke(partitions) => {
                 let lost = consumer.assignment_lost();
                 tracing::info!(%group, lost, partitions = %names(partitions), "partitions revoked");
+                failpoint::reach("in-revoke");
                 lock(&self.noted).add(partitions, Reassigned::lose);
             }
             Rebalance::Assign(partitions) => {
                 tracing::info!(%group, partitions = %names(partitions), "partitions assigned");
+                failpoint::reach("in-assign");
                 *lock(&self.doubt) = Some(Instant::now() + PATIENCE);
                 if self.start == Start::Latest
                     && let Err(error) = remember_ends(consumer, partitions)

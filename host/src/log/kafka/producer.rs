@@ -21,6 +21,7 @@ use super::error::{Class, class, fenced, is_fence, refuses_record};
 use super::record::record;
 use super::watched::Watched;
 use crate::event::Event;
+use crate::failpoint;
 use crate::log::Produced;
 
 /// One blocking call to librdkafka; retriable ones are repeated until [`CALL_LIMIT`].
@@ -57,6 +58,7 @@ pub(super) struct TransactionalProducer {
     /// How long the records of a transaction may take to be acknowledged.
     drain_limit: Duration,
     shaken: bool,
+    open: bool,
 }
 
 impl TransactionalProducer {
@@ -91,7 +93,8 @@ impl TransactionalProducer {
             .map_err(|e| clients.error(&e))?;
         let producer = Watched::new("kafka-transactions", producer)?;
         let clients = Arc::clone(clients);
-        let mut this = Self { clients, id, config, producer, drain_limit, shaken: false };
+        let mut this =
+            Self { clients, id, config, producer, drain_limit, shaken: false, open: false };
         let initialised = this.producer.call(HANGS, |producer| producer.init_transactions(CALL));
         match initialised {
             Some(result) => result.map_err(|error| this.explain(&error)),
@@ -118,8 +121,8 @@ impl TransactionalProducer {
         Ok(())
     }
 
-    /// Writes the records and the offsets in one transaction.
-    pub(super) fn transact(
+    /// Writes the records and the offsets in one transaction, which stays open.
+    pub(super) fn fill(
         &mut self,
         produced: &[Produced],
         offsets: TopicPartitionList,
@@ -128,7 +131,9 @@ impl TransactionalProducer {
         self.begin()?;
         for item in produced {
             self.send(&item.event, item.input)?;
+            failpoint::reach("mid-produce");
         }
+        failpoint::reach("before-send-offsets");
         let to = Arc::new((offsets, group));
         let sent = self.repeat("send offsets", move |producer| {
             producer.send_offsets_to_transaction(&to.0, &to.1, CALL)
@@ -136,11 +141,15 @@ impl TransactionalProducer {
         if let Err(Failed::Fatal(_)) = &sent {
             return sent;
         }
+        failpoint::reach("after-send-offsets");
         let drained = self.drain();
         self.refused()?;
         sent?;
         drained?;
-        self.commit()
+        if failpoint::mutant("abort-transaction") {
+            return Err(Failed::Abort("a failpoint asks for it".to_owned()));
+        }
+        Ok(())
     }
 
     /// Writes these events, and no offsets, in one transaction.
@@ -170,13 +179,23 @@ impl TransactionalProducer {
         Ok(known.map(|topic| topic.name().to_owned()).collect())
     }
 
-    fn begin(&self) -> Result<(), Failed> {
+    fn begin(&mut self) -> Result<(), Failed> {
         let producer = self.producer.client();
         producer.context().clear();
-        producer.begin_transaction().map_err(|e| self.failed(&e, "begin"))
+        producer.begin_transaction().map_err(|e| self.failed(&e, "begin"))?;
+        self.open = true;
+        Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), Failed> {
+    /// Whether a transaction was begun that is neither committed nor aborted.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Ends the open transaction with everything that is in it.
+    pub(super) fn commit(&mut self) -> Result<(), Failed> {
+        failpoint::reach("before-end-txn");
+        self.open = false;
         let committed = self.repeat("commit", |producer| producer.commit_transaction(CALL));
         committed.map_err(|failed| match failed {
             Failed::Fatal(error) => Failed::Undecided(error),
@@ -186,6 +205,8 @@ impl TransactionalProducer {
 
     /// Ends the open transaction without a trace. `Err` means that the producer is finished.
     pub(super) fn abort(&mut self) -> anyhow::Result<()> {
+        failpoint::reach("before-abort");
+        self.open = false;
         match self.repeat("abort", |producer| producer.abort_transaction(CALL)) {
             Ok(()) => Ok(()),
             Err(Failed::Abort(reason) | Failed::Unopened(reason) | Failed::Refused(_, reason)) => {

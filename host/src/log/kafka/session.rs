@@ -16,6 +16,7 @@ use super::consumer::{GroupConsumer, Polled, list};
 use super::producer::{Failed, TransactionalProducer};
 use super::watched::drop_within;
 use crate::event::TopicPartition;
+use crate::failpoint;
 use crate::log::backlog::Backlog;
 use crate::log::{
     Batch, BatchBounds, Commit, Decision, Outcome, Reassigned, Session, Subscription,
@@ -85,13 +86,38 @@ impl KafkaSession {
                 producer.replace().map_err(Failed::Fatal)?;
             }
         }
-        let producer = &mut self.producers[self.turn];
-        self.turn = 1 - self.turn;
-        let result = producer.transact(&decision.produced, offsets, group);
+        if failpoint::mutant("mutant-offsets-outside") {
+            self.consumer.commit(&offsets).map_err(Failed::Fatal)?;
+        }
+        let turn = self.turn;
+        self.turn = 1 - turn;
+        let producer = &mut self.producers[turn];
+        let filled = producer.fill(&decision.produced, offsets, group);
+        let result = filled.and_then(|()| self.end(turn));
         if let Err(Failed::Abort(_) | Failed::Refused(..)) = &result {
-            producer.abort().map_err(Failed::Fatal)?;
+            let producer = &mut self.producers[turn];
+            if failpoint::mutant("mutant-skip-abort") {
+                producer.commit()?;
+            } else {
+                producer.abort().map_err(Failed::Fatal)?;
+            }
         }
         result
+    }
+
+    /// Commits what a producer has open. A mutant leaves each other transaction open, until the
+    /// one behind it is committed.
+    fn end(&mut self, turn: usize) -> Result<(), Failed> {
+        if !failpoint::mutant("mutant-overlap") {
+            return self.producers[turn].commit();
+        }
+        let before = 1 - turn;
+        if !self.producers[before].is_open() {
+            return Ok(());
+        }
+        self.producers[turn].commit()?;
+        failpoint::reach("late-commit");
+        self.producers[before].commit()
     }
 
     /// Keeps what was not done for the next poll and pauses what waits.
@@ -108,7 +134,9 @@ impl KafkaSession {
     /// that were lost meanwhile are dropped by the next poll.
     fn rewind(&mut self, decision: Decision) {
         self.backlog.restore(decision.rest);
-        self.backlog.restore(decision.done);
+        if !failpoint::mutant("mutant-skip-rewind") {
+            self.backlog.restore(decision.done);
+        }
     }
 
     /// Finds the one input whose records are refused. A broker refuses whole requests, so good
