@@ -43,6 +43,7 @@ mod deploy;
 mod deploy_faults;
 mod dev;
 mod dev_watch;
+mod faults;
 mod fleet;
 mod group_reset;
 mod guide;

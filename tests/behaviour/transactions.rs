@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use lockstep_tests::cli;
 use lockstep_tests::event::{Has, event, sorted_texts};
+use lockstep_tests::host::Host;
 use lockstep_tests::kafka::record;
 use lockstep_tests::log::LogKind;
 use lockstep_tests::produce_request;
 use lockstep_tests::scenario::{Manifest, Scenario};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::producer::{DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::json;
@@ -23,6 +24,16 @@ fn transactional(world: &Scenario) -> ThreadedProducer<DefaultProducerContext> {
         .expect("the properties are right");
     producer.init_transactions(TIMEOUT).expect("the broker answers");
     producer
+}
+
+/// The metadata of a group, of somebody who is no member.
+fn group_metadata(world: &Scenario, group: &str) -> ConsumerGroupMetadata {
+    let group: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", world.broker().expect("these are tests on Kafka"))
+        .set("group.id", group)
+        .create()
+        .expect("the properties are right");
+    group.group_metadata().expect("a consumer of a group has metadata")
 }
 
 // On the embedded log nothing of a transaction can be seen before its commit, by construction:
@@ -62,12 +73,7 @@ fn on_kafka_a_group_whose_offsets_are_undecided_says_so_and_goes_on_where_they_a
     let (input, output) = (world.topic("in", 1), world.topic("out", 1));
     let handler = world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]));
     world.produce(["before", "behind"].map(|text| event(&input, text)));
-    let group: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", world.broker().expect("this is a test on Kafka"))
-        .set("group.id", &handler.group)
-        .create()
-        .expect("the properties are right");
-    let metadata = group.group_metadata().expect("a consumer of a group has metadata");
+    let metadata = group_metadata(&world, &handler.group);
     let mut offsets = TopicPartitionList::new();
     offsets.add_partition_offset(&input, 0, Offset::Offset(1)).expect("an offset");
     let producer = transactional(&world);
@@ -85,6 +91,36 @@ fn on_kafka_a_group_whose_offsets_are_undecided_says_so_and_goes_on_where_they_a
     let outputs: Vec<_> = world.wait_for(&output, 1).iter().map(Has::text).collect();
     world.settle(&handler);
     assert_eq!(outputs, ["behind"]);
+}
+
+/// librdkafka forgets the question when the assignment changes while it waits, and would begin at
+/// the start of the topic.
+#[test]
+fn on_kafka_partitions_that_come_while_offsets_are_undecided_repeat_nothing() {
+    let mut world = Scenario::new(LogKind::Kafka, "undecided-moves");
+    let (input, output) = (world.topic("in", 4), world.topic("out", 1));
+    let handler = world.deploy(Manifest::guest("identity").from(&[&input]).to(&[&output]));
+    for partition in 0..4 {
+        let events = ["before", "behind"].map(|text| event(&input, text));
+        world.produce_to(partition, events);
+    }
+    let (producer, metadata) = (transactional(&world), group_metadata(&world, &handler.group));
+    producer.begin_transaction().expect("no transaction is open");
+    let mut offsets = TopicPartitionList::new();
+    for partition in 0..4 {
+        offsets.add_partition_offset(&input, partition, Offset::Offset(1)).expect("an offset");
+    }
+    producer.send_offsets_to_transaction(&offsets, &metadata, TIMEOUT).expect("sent");
+    let mut hosts: Vec<Host> = Vec::new();
+    for id in ["host-1", "host-2", "host-3"] {
+        let host = Host::start(&world.config(id));
+        hosts.push(host);
+        Host::wait_until_shared(&hosts.iter().collect::<Vec<_>>(), 4);
+    }
+    assert_eq!(world.read(&output), [], "nobody knows yet what was handled");
+    producer.commit_transaction(TIMEOUT).expect("committed");
+    world.settle(&handler);
+    assert_eq!(sorted_texts(&world.read(&output)), ["behind"; 4]);
 }
 
 #[test]

@@ -44,17 +44,21 @@ pub struct Broker {
 pub struct Extras {
     /// Listeners, by names that `server.properties` maps to their protocols.
     pub listeners: &'static [&'static str],
+    /// A listener whose clients are told another port, that of a proxy.
+    pub advertised: Option<(&'static str, u16)>,
     /// More lines of `server.properties`.
     pub properties: String,
     /// More arguments of the command that formats the directory.
     pub format: Vec<String>,
 }
 
+/// Where a broker listens.
 #[derive(Clone, Copy)]
-struct Ports {
+pub struct Ports {
     plain: u16,
     sasl: u16,
-    controller: u16,
+    /// Where the controllers talk to each other.
+    pub controller: u16,
 }
 
 impl Broker {
@@ -84,6 +88,13 @@ impl Broker {
         Self::formatted(SMALL_AND_QUICK, &Extras::default())
     }
 
+    /// One of several brokers, with lines of `server.properties` that make it one; it does not
+    /// run yet.
+    pub fn node(ports: Ports, properties: String) -> Self {
+        let extras = Extras { properties, ..Extras::default() };
+        Self::formatted_at((ports, Vec::new()), SMALL_AND_QUICK, &extras)
+    }
+
     fn start_with(jvm: &'static [&'static str], extras: &Extras) -> Self {
         let mut failures = Vec::new();
         // Someone else may take a free port between our looking and the broker's binding.
@@ -98,12 +109,19 @@ impl Broker {
     }
 
     fn formatted(jvm: &'static [&'static str], extras: &Extras) -> Self {
+        Self::formatted_at(Ports::free(extras.listeners.len()), jvm, extras)
+    }
+
+    fn formatted_at(
+        (ports, more): (Ports, Vec<u16>),
+        jvm: &'static [&'static str],
+        extras: &Extras,
+    ) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("lockstep-kafka-")
             .tempdir()
             .expect("a temporary directory can be made");
         guardian::remove_at_end(directory.path());
-        let (ports, more) = Ports::free(extras.listeners.len());
         let listeners = extras.listeners.iter().copied().zip(more).collect();
         let process = Mutex::new(None);
         let broker = Self { directory, ports, extras: listeners, jvm, process };
@@ -212,14 +230,20 @@ impl Broker {
         let Ports { plain, sasl, controller } = self.ports;
         let base = fs::read_to_string(paths::tests().join("kafka/server.properties"))
             .expect("tests/kafka/server.properties can be read");
-        let more: String =
-            self.extras.iter().map(|(n, p)| format!(",{n}://127.0.0.1:{p}")).collect();
+        let list = |port: &dyn Fn(&str, u16) -> u16| -> String {
+            self.extras.iter().map(|(n, p)| format!(",{n}://127.0.0.1:{}", port(n, *p))).collect()
+        };
+        let more = list(&|_, port| port);
+        let told = list(&|name, port| match extras.advertised {
+            Some((other, told)) if other == name => told,
+            _ => port,
+        });
         let properties = format!(
             "{base}\n\
              controller.quorum.voters=1@127.0.0.1:{controller}\n\
              listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},\
              CONTROLLER://127.0.0.1:{controller}{more}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}{more}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}{told}\n\
              listener.name.sasl.plain.sasl.jaas.config=\
              org.apache.kafka.common.security.plain.PlainLoginModule required \
              user_{SASL_USER}=\"{SASL_PASSWORD}\";\n\
@@ -249,8 +273,8 @@ impl Broker {
 }
 
 impl Ports {
-    /// Ports for every broker, and so many more.
-    fn free(more: usize) -> (Self, Vec<u16>) {
+    /// Ports for a broker, and so many more.
+    pub fn free(more: usize) -> (Self, Vec<u16>) {
         let bind = || TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port =
             |l: &TcpListener| l.local_addr().expect("a bound listener has an address").port();

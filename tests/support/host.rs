@@ -42,14 +42,31 @@ impl Host {
         Self::listening(Process::start("lockstep run", &mut command))
     }
 
-    /// Starts a host that fails where these failpoints say, and waits until it listens.
+    /// Starts a host through another command, as `sh -c …`, and waits until it listens.
     #[track_caller]
-    pub fn launch_failing(config: &Path, failpoints: &str) -> Self {
+    pub fn launch_through(through: &[&str], config: &Path, environment: &[(&str, &str)]) -> Self {
+        let (first, rest) = through.split_first().expect("there is a command");
+        let inner = Self::command(config);
+        let mut command = Command::new(first);
+        command.args(rest).arg(inner.get_program()).args(inner.get_args());
+        command.current_dir(config.parent().unwrap_or(Path::new(".")));
+        command.envs(environment.iter().copied());
+        Self::listening(Process::start("lockstep run", &mut command))
+    }
+
+    /// Starts a host that fails where these failpoints say, and waits until it listens or is gone.
+    #[track_caller]
+    pub fn launch_failing(config: &Path, failpoints: &str, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(build::lockstep_failpoints());
         command.args([Path::new("run"), Path::new("--config"), config]);
         command.current_dir(config.parent().unwrap_or(Path::new(".")));
-        command.env("FAILPOINTS", failpoints);
-        Self::listening(Process::start("lockstep-failpoints run", &mut command))
+        command.env("FAILPOINTS", failpoints).envs(environment.iter().copied());
+        let mut process = Process::start("lockstep-failpoints run", &mut command);
+        match process.find_line(START, addresses) {
+            Some((ingest, admin)) => Self::at(process, &ingest, &admin),
+            None if process.try_wait().is_some() => Self::at(process, "gone", "gone"),
+            None => panic!("the host did not become ready\n{}", process.output()),
+        }
     }
 
     /// Starts `lockstep dev` in this directory and waits until it listens.
@@ -80,6 +97,10 @@ impl Host {
         let Some((ingest, admin)) = process.find_line(START, addresses) else {
             panic!("the host did not become ready\n{}", process.output());
         };
+        Self::at(process, &ingest, &admin)
+    }
+
+    fn at(process: Process, ingest: &str, admin: &str) -> Self {
         Self { process, ingest: format!("http://{ingest}"), admin: format!("http://{admin}") }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use lockstep::event::{Consumed, Event, Header};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -119,30 +119,58 @@ impl LogAccess for Kafka {
     }
 }
 
-/// Creates a topic with one copy; one that exists stays as it is.
+/// Creates a topic with the brokers' number of copies; one that exists stays as it is.
 pub fn create_topic(
     address: &str,
     name: &str,
     partitions: u32,
     settings: &[(&str, &str)],
 ) -> Result<(), KafkaError> {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", address).create()?;
     let count = i32::try_from(partitions).unwrap_or(i32::MAX);
-    let mut topic = NewTopic::new(name, count, TopicReplication::Fixed(1));
+    let mut topic = NewTopic::new(name, count, TopicReplication::Fixed(-1));
     for (key, value) in settings {
         topic = topic.set(key, value);
     }
-    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime without drivers needs nothing");
-    let results = runtime.block_on(admin.create_topics([&topic], &options))?;
+    let results = administer(address, |admin, options| admin.create_topics([&topic], options))?;
     match results.into_iter().next() {
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | None => Ok(()),
         Some(Err((_, code))) => Err(KafkaError::AdminOp(code)),
         Some(Ok(_)) => Ok(()),
     }
+}
+
+/// Lets a topic have more partitions.
+pub fn grow_topic(address: &str, name: &str, partitions: usize) {
+    let more = NewPartitions::new(name, partitions);
+    let results = administer(address, |admin, options| admin.create_partitions([&more], options));
+    assert_eq!(results, Ok(vec![Ok(name.to_owned())]));
+}
+
+/// Deletes a topic.
+pub fn delete_topic(address: &str, name: &str) {
+    let results = administer(address, |admin, options| admin.delete_topics(&[name], options));
+    assert_eq!(results, Ok(vec![Ok(name.to_owned())]));
+}
+
+/// Deletes the records of a partition before this offset.
+pub fn delete_records(address: &str, topic: &str, partition: i32, before: i64) {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(before)).expect("an offset");
+    let deleted = administer(address, |admin, options| admin.delete_records(&list, options));
+    assert_eq!(deleted.expect("the broker answers").elements()[0].error(), Ok(()));
+}
+
+fn administer<T, F: Future<Output = Result<T, KafkaError>>>(
+    address: &str,
+    call: impl FnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> F,
+) -> Result<T, KafkaError> {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", address).create()?;
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime without drivers needs nothing");
+    runtime.block_on(call(&admin, &options))
 }
 
 /// The offset behind the last record of a topic of one partition, committed or not; 0 before the
@@ -167,7 +195,7 @@ pub fn record(event: &Event, partition: Option<i32>) -> BaseRecord<'_, [u8], [u8
 }
 
 /// Reads all partitions from the start, committed events only.
-struct KafkaTail {
+pub struct KafkaTail {
     consumer: BaseConsumer,
     at_end: BTreeMap<i32, bool>,
 }
@@ -175,11 +203,23 @@ struct KafkaTail {
 impl KafkaTail {
     fn open(address: &str, topic: &str) -> Self {
         let consumer = consumer(address, "nobody");
-        let mut assignment = partitions(&consumer, topic);
-        assignment.set_all_offsets(Offset::Beginning).expect("no partition is named twice");
-        consumer.assign(&assignment).expect("the partitions exist");
+        let assignment = partitions(&consumer, topic);
+        Self::assigned(consumer, assignment).expect("the partitions exist")
+    }
+
+    /// Reads these partitions at this address.
+    pub fn of(address: &str, partitions: TopicPartitionList) -> Result<Self, KafkaError> {
+        Self::assigned(consumer(address, "nobody"), partitions)
+    }
+
+    fn assigned(
+        consumer: BaseConsumer,
+        mut assignment: TopicPartitionList,
+    ) -> Result<Self, KafkaError> {
+        assignment.set_all_offsets(Offset::Beginning)?;
+        consumer.assign(&assignment)?;
         let at_end = assignment.elements().iter().map(|e| (e.partition(), false)).collect();
-        Self { consumer, at_end }
+        Ok(Self { consumer, at_end })
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use lockstep::audit::history::Bounds;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::guardian;
@@ -174,10 +175,14 @@ fn collect(pipe: impl Read + Send + 'static, lines: Arc<Lines>) {
 
 /// The most memory a process has held so far, in bytes (`VmHWM`).
 pub fn peak_memory(pid: u32) -> u64 {
+    status_field(pid, "VmHWM:") * 1024
+}
+
+/// A number of `/proc/<pid>/status`; 0 when the process is gone.
+fn status_field(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
-    kib.unwrap_or_default() * 1024
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or_default()
 }
 
 /// The processor time a process has used so far, its threads included.
@@ -189,4 +194,14 @@ pub fn cpu_time(pid: u32) -> Duration {
         fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
     // USER_HZ is 100 on every Linux that Rust runs on.
     Duration::from_millis(ticks * 10)
+}
+
+/// What a process uses at this moment.
+pub fn resources(pid: u32) -> Bounds {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+    Bounds {
+        memory_bytes: status_field(pid, "VmRSS:") * 1024,
+        file_descriptors: files as u64,
+        threads: status_field(pid, "Threads:"),
+    }
 }

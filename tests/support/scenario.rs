@@ -183,6 +183,18 @@ impl Scenario {
 
     /// Adds a handler to the configuration; a second one of a label replaces the first.
     pub fn deploy(&mut self, manifest: Manifest) -> Deployed {
+        let handler = self.folder(manifest);
+        let path = Value::from(format!("handlers/{}", handler.name));
+        if let Some(Value::Array(handlers)) = self.config.get_mut("handlers")
+            && !handlers.contains(&path)
+        {
+            handlers.push(path);
+        }
+        handler
+    }
+
+    /// Makes the folder `handlers/<name>` of a handler, which hosts do not run by themselves.
+    pub fn folder(&self, manifest: Manifest) -> Deployed {
         let Manifest { component, label, mut table } = manifest;
         let name = table.get("name").and_then(Value::as_str);
         let name = name.map_or_else(|| self.name(&label), str::to_owned);
@@ -197,12 +209,6 @@ impl Scenario {
         let folder = self.directory().join("handlers").join(&name);
         fs::create_dir_all(&folder).expect("the scenario's directory can be written");
         write(&folder.join("handler.toml"), &table);
-        let path = Value::from(format!("handlers/{name}"));
-        if let Some(Value::Array(handlers)) = self.config.get_mut("handlers")
-            && !handlers.contains(&path)
-        {
-            handlers.push(path);
-        }
         Deployed { name, group, dead_letters, from }
     }
 

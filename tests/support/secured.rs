@@ -35,6 +35,7 @@ impl Secured {
         let authority = Authority::new("Lockstep tests");
         let ca = authority.pem();
         let extras = Extras {
+            advertised: None,
             listeners: &[MTLS, SASL_TLS],
             properties: properties(&ca, &authority.sign("broker")),
             format: vec![

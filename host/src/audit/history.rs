@@ -142,7 +142,7 @@ pub enum Outcome {
 pub struct Content {
     /// Its topic.
     pub topic: Arc<str>,
-    /// A digest of key, value, timestamp and the headers that are not the host's.
+    /// A digest of key, value and the headers that are not the host's.
     pub digest: String,
 }
 

@@ -276,14 +276,14 @@ fn retry<T>(until: Instant, mut call: impl FnMut() -> anyhow::Result<T>) -> anyh
     }
 }
 
-/// A digest of what a handler made: key, value, timestamp and the headers that are not the host's.
+/// A digest of what a handler made: key, value and the headers that are not the host's. Not the
+/// timestamp: topics may be stamped by their log.
 pub fn content_digest(event: &Event) -> String {
     let mut parts: Vec<Vec<u8>> = Vec::new();
     let optional =
         |part: Option<&[u8]>| part.map_or_else(|| vec![0], |bytes| [&[1], bytes].concat());
     parts.push(optional(event.key.as_deref()));
     parts.push(optional(event.value.as_deref()));
-    parts.push(optional(event.timestamp_ms.map(i64::to_be_bytes).as_ref().map(|ms| &ms[..])));
     for Header { name, value } in &event.headers {
         if !HOSTS.contains(&name.as_str()) {
             parts.push(name.clone().into_bytes());

@@ -12,6 +12,7 @@ mod client;
 mod consumer;
 mod deliveries;
 mod error;
+mod placement;
 mod positions;
 mod producer;
 mod reader;

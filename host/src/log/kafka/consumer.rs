@@ -16,6 +16,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{Clients, Redacting};
+use super::placement::Unplaced;
 use super::record::{TopicNames, consumed};
 use super::watermarks::watermarks;
 use crate::event::{Consumed, TopicPartition};
@@ -83,6 +84,7 @@ impl GroupConsumer {
                 group: subscription.group.clone(),
                 start: subscription.start,
                 noted: Mutex::default(),
+                unplaced: Unplaced::default(),
                 doubt: Mutex::default(),
             })
             .map_err(|e| clients.error(&e))?;
@@ -110,7 +112,11 @@ impl GroupConsumer {
                     return Ok(Polled::Nothing);
                 }
                 Some(Ok(message)) => {
-                    return Ok(Polled::Event(consumed(&message, &mut self.topics)));
+                    let event = consumed(&message, &mut self.topics);
+                    let Rebalances { unplaced, start, .. } = &**self.consumer.context();
+                    if unplaced.admits(&self.consumer, *start, &event)? {
+                        return Ok(Polled::Event(event));
+                    }
                 }
                 // Rebalances may stand behind errors in the queue.
                 Some(Err(error)) => self.judge(&error)?,
@@ -236,6 +242,7 @@ struct Rebalances {
     group: String,
     start: Start,
     noted: Mutex<Noted>,
+    unplaced: Unplaced,
     /// When to find out whether the committed offsets of what was assigned could be read.
     doubt: Mutex<Option<Instant>>,
 }
@@ -258,11 +265,13 @@ impl ConsumerContext for Rebalances {
                 let lost = consumer.assignment_lost();
                 tracing::info!(%group, lost, partitions = %names(partitions), "partitions revoked");
                 failpoint::reach("in-revoke");
+                self.unplaced.revoked(partitions);
                 lock(&self.noted).add(partitions, Reassigned::lose);
             }
             Rebalance::Assign(partitions) => {
                 tracing::info!(%group, partitions = %names(partitions), "partitions assigned");
                 failpoint::reach("in-assign");
+                self.unplaced.assigned(partitions);
                 *lock(&self.doubt) = Some(Instant::now() + PATIENCE);
                 if self.start == Start::Latest
                     && let Err(error) = remember_ends(consumer, partitions)

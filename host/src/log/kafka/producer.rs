@@ -13,7 +13,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::producer::{Producer, ThreadedProducer};
+use rdkafka::producer::{Producer, PurgeConfig, ThreadedProducer};
 
 use super::client::Clients;
 use super::deliveries::Deliveries;
@@ -249,10 +249,18 @@ impl TransactionalProducer {
 
     /// Waits until every record was acknowledged or has failed. librdkafka's own flush in
     /// `commit_transaction` would take at least 100 ms.
+    ///
+    /// Behind a failure librdkafka sends nothing more of the transaction, and would keep it until
+    /// `message.timeout.ms`: that is given up. What is on its way is waited for (librdkafka #4849).
     fn drain(&self) -> Result<(), Failed> {
         let begun = Instant::now();
         let producer = self.producer.client();
+        let mut purged = false;
         while producer.in_flight_count() > 0 {
+            if !purged && producer.context().cause().is_some() {
+                producer.purge(PurgeConfig::default().queue());
+                purged = true;
+            }
             if begun.elapsed() > self.drain_limit {
                 return Err(Failed::Fatal(anyhow::anyhow!(
                     "{} records were not acknowledged within {:?}",

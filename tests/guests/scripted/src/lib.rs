@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `emit` | `n` (default 1) outputs with the input's key, to `topic` (default route), with `value` or else their number from 0 |
 //! | `topic` | echo to `topic` |
+//! | `spread` | echo to each of `topics` |
 //! | `many` | `n` outputs without key and value |
 //! | `huge` | one output of `n` bytes |
 //! | `count` | one output `{"calls":c}`: c calls of this instance so far, this one included |
@@ -76,6 +77,12 @@ fn outputs(what: &str, script: &Value, echo: Event) -> Vec<Event> {
             })
             .collect(),
         "topic" => vec![Event { topic, ..echo }],
+        "spread" => script["topics"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|topic| Event { topic: topic.as_str().map(str::to_owned), ..echo.clone() })
+            .collect(),
         "many" => (0..n).map(|_| plain.clone()).collect(),
         "huge" => vec![Event { value: Some((0..n).map(|_| b'x').collect()), ..plain }],
         "count" => {
