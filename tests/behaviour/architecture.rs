@@ -16,6 +16,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("wasmtime_wasi", &["wasm"]),
     ("axum", &["http", "ingest", "admin", "auth", "health", "problem", "server"]),
     ("clap", &["cli"]),
+    ("fail", &["failpoint", "bin"]),
     ("getrandom", &["auth"]),
     ("notify", &["watch"]),
     ("quick_junit", &["cli"]),

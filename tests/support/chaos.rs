@@ -72,9 +72,8 @@ pub fn run(kind: LogKind, seed: u64, length: Duration, broker: Option<&Broker>) 
         None => Scenario::new(kind, &name),
     };
     let mut random = Rng::with_seed(seed);
-    let mix = Mix { trap: random.u32(..5), ruin: random.u32(..3), ..Mix::default() };
-    let manifest = "limits.time = \"200ms\"";
-    let trial = Trial::new(world, &Setup { seed, mix, manifest, ..Setup::default() });
+    let mix = Mix { trap: random.u32(..5), ..Mix::default() };
+    let trial = Trial::new(world, &Setup { seed, mix, ..Setup::default() });
     let mut run = Run { trial: &trial, random, broker, recoveries: BTreeMap::new() };
     let ((), hosts) = beside(|running| trial.flow(&running), || run.play(length));
     let recoveries = run.recoveries;

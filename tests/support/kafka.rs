@@ -50,6 +50,7 @@ impl Kafka {
             .set("enable.idempotence", "true")
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "1")
+            .set("topic.metadata.refresh.interval.ms", "1000")
             .set("message.max.bytes", "20000000")
             .set("queue.buffering.max.messages", "1000000")
             .set("delivery.report.only.error", "true")

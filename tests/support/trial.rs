@@ -54,6 +54,7 @@ pub struct Trial {
     pub input: String,
     /// Its output topics.
     pub outputs: Vec<String>,
+    seed: u64,
     sight: Arc<TrialSight>,
     recorder: Recorder,
     observer: Mutex<Option<Observer>>,
@@ -64,7 +65,7 @@ pub struct Trial {
 /// What a trial is made with.
 #[derive(Default)]
 pub struct Setup {
-    /// Where the inputs come from.
+    /// Where the inputs come from, with what `LOCKSTEP_SEED` adds.
     pub seed: u64,
     /// What they are.
     pub mix: Mix,
@@ -81,6 +82,7 @@ pub struct Setup {
 impl Trial {
     /// A trial of the guest `scripted`.
     pub fn new(world: Scenario, setup: &Setup) -> Self {
+        let seed = setup.seed.wrapping_add(seed_of_this_run());
         let mut world = world;
         if world.broker().is_some() {
             world.configure(IMPATIENT);
@@ -94,7 +96,7 @@ impl Trial {
         world.log().create_topic(&handler.dead_letters, 2, &[]);
         let run = Run {
             version: 1,
-            seed: setup.seed,
+            seed,
             log: format!("{:?}", world.kind).to_lowercase(),
             handler: handler.name.clone(),
             group: handler.group.clone(),
@@ -112,12 +114,13 @@ impl Trial {
         let observer = observer.unwrap_or_else(|e| panic!("{e:#}"));
         let outputs = outputs.to_vec();
         let partitions = i32::try_from(PARTITIONS).unwrap_or(1);
-        let inputs = Inputs::new(setup.seed, setup.mix, &input, partitions, &outputs);
+        let inputs = Inputs::new(seed, setup.mix, &input, partitions, &outputs);
         Self {
             world,
             handler,
             input,
             outputs,
+            seed,
             sight,
             recorder,
             observer: Mutex::new(Some(observer)),
@@ -322,7 +325,7 @@ impl Trial {
     pub fn assert_clean(&self, hosts: Vec<Host>) -> Verdict {
         let verdict = self.judge(hosts);
         if !verdict.violations.is_empty() {
-            panic!("{verdict}\nthe history is in {:?}", self.keep());
+            panic!("seed {}: {verdict}\nthe history is in {:?}", self.seed, self.keep());
         }
         verdict
     }
@@ -374,6 +377,12 @@ impl Trial {
             .unwrap_or_else(|e| panic!("failed to keep the history in {file:?}: {e}"));
         file
     }
+}
+
+/// Other inputs each time, where somebody asks for that.
+fn seed_of_this_run() -> u64 {
+    let seed = std::env::var("LOCKSTEP_SEED").ok();
+    seed.map_or(0, |seed| seed.parse().expect("LOCKSTEP_SEED is a number"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

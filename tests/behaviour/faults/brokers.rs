@@ -48,8 +48,7 @@ fn on_kafka_each_of_three_brokers_may_restart() {
 fn on_kafka_a_lone_broker_that_dies_and_hangs_costs_time_and_nothing_else() {
     let broker = Broker::start();
     let world = Scenario::at_broker(&broker.address(), "broker-alone");
-    let config = "[kafka]\n\"socket.timeout.ms\" = 10000";
-    let trial = Trial::new(world, &Setup { seed: 803, config, ..Setup::default() });
+    let trial = Trial::new(world, &Setup { seed: 803, ..Setup::default() });
     let hosts = vec![trial.host("host-1"), trial.host("host-2")];
     let load = |running| trial.flow(&running);
     let ((), ()) = beside(load, || {

@@ -13,8 +13,9 @@ on_both_logs![
 ];
 
 fn handlers_that_trap_loop_and_take_all_memory_cost_their_own_events_only(world: Scenario) {
-    let mix = Mix { trap: 5, ruin: 8, ..Mix::default() };
-    let manifest = "limits.time = \"100ms\"\nlimits.memory = \"8MiB\"";
+    let mix = Mix { trap: 10, ruin: 4, ..Mix::default() };
+    // Long enough for a busy machine to come to the other limits first.
+    let manifest = "limits.time = \"1s\"\nlimits.memory = \"8MiB\"";
     let trial = Trial::new(world, &Setup { seed: 601, mix, manifest, ..Setup::default() });
     let host = trial.host("host-1");
     trial.write(600);

@@ -11,7 +11,7 @@ use lockstep_tests::trial::{Setup, Trial};
 fn history(kind: LogKind) -> Vec<Entry> {
     // The names of a trial's topics are its own, so no output may contain them.
     let mix = Mix { spread: 0, emit: 25, huge: 3, ruin: 3, ..Mix::default() };
-    let manifest = "limits.time = \"200ms\"\nlimits.memory = \"16MiB\"";
+    let manifest = "limits.time = \"1s\"\nlimits.memory = \"16MiB\"";
     let world = Scenario::new(kind, "same");
     let trial = Trial::new(world, &Setup { seed: 901, mix, manifest, ..Setup::default() });
     let mut doomed = trial.failing("host-1", "mid-batch=60*off->return(kill)");

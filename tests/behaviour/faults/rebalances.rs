@@ -124,12 +124,13 @@ fn on_kafka_a_hundred_rebalances_leave_neither_threads_nor_files_nor_memory_behi
 /// The group gives its partitions to the other host; what it still does is refused.
 #[test]
 fn on_kafka_a_host_that_is_slower_than_the_group_allows_loses_its_partitions_and_nothing_else() {
-    let slow = "[kafka.consumer]\n\"max.poll.interval.ms\" = 6000";
+    // As short as a handler with a limit of one second may have it.
+    let slow = "[kafka.consumer]\n\"max.poll.interval.ms\" = 32000";
     let trial = trial("slow", 304, slow);
     let other = trial.host("host-2");
     let load = |running| trial.flow(&running);
     let ((), slow) = beside(load, || {
-        let slow = trial.failing("host-1", "mid-batch=60*off->1*return(pause 9000)");
+        let slow = trial.failing("host-1", "mid-batch=60*off->1*return(pause 36000)");
         slow.logged(&["failpoint mid-batch pauses"]);
         trial.fault("slower than max.poll.interval.ms", "host-1");
         trial.wait_until("the other host has everything", || other.partitions().len() == 4);

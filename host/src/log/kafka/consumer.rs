@@ -211,7 +211,12 @@ impl GroupConsumer {
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
                 Err(text.context(format!("the consumer of group {group:?} is finished")))
             }
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::PollExceeded) => {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                // librdkafka says which, and rdkafka does not pass it on.
+                tracing::warn!(%group, topics = %self.topics, "a source topic is gone: {text}");
+                Ok(())
+            }
+            Some(RDKafkaErrorCode::PollExceeded) => {
                 tracing::warn!(%group, "{text}");
                 Ok(())
             }

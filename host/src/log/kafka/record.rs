@@ -1,6 +1,7 @@
 //! Events to and from librdkafka's messages, byte for byte.
 
 use std::ffi::CStr;
+use std::fmt;
 use std::ptr;
 use std::sync::Arc;
 
@@ -26,6 +27,12 @@ impl TopicNames {
         let new: Arc<str> = name.into();
         self.0.push(Arc::clone(&new));
         new
+    }
+}
+
+impl fmt::Display for TopicNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" "))
     }
 }
 
