@@ -65,7 +65,11 @@ impl Broker {
     /// The broker of this test run.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Broker> = OnceLock::new();
-        SHARED.get_or_init(Self::start)
+        // Nobody restarts this one, so it need not be given up soon: a busy machine may keep it from
+        // talking to its controller for seconds.
+        let patient = "broker.session.timeout.ms=18000\n";
+        let extras = || Extras { properties: patient.to_owned(), ..Extras::default() };
+        SHARED.get_or_init(|| Self::start_with_extras(&extras()))
     }
 
     /// A broker for measurements: it may warm up, and use more memory.
@@ -143,6 +147,29 @@ impl Broker {
     pub fn extra_address(&self, listener: &str) -> String {
         let port = self.extras.iter().find(|(name, _)| *name == listener).map(|(_, port)| port);
         format!("127.0.0.1:{}", port.expect("the broker was started with this listener"))
+    }
+
+    /// A broker of one's own that can forbid things, running.
+    pub fn start_with_acls() -> Self {
+        let properties = "\
+            authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+            allow.everyone.if.no.acl.found=true\n";
+        let properties = properties.to_owned();
+        Self::start_with(SMALL_AND_QUICK, &Extras { properties, ..Extras::default() })
+    }
+
+    /// Forbids everybody to write to a topic; they may do everything else with it.
+    pub fn forbid_writes(&self, topic: &str) {
+        let rules = [["--allow-principal", "All"], ["--deny-principal", "Write"]];
+        for [rule, operation] in rules {
+            let mut command = java(SMALL_AND_QUICK);
+            command.args(["org.apache.kafka.tools.AclCommand", "--add", rule, "User:*"]);
+            command.args(["--bootstrap-server", &self.address()]);
+            command.args(["--operation", operation, "--topic", topic]);
+            let output = command.output().expect("java was found before");
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "failed to forbid writes to {topic:?}: {text}");
+        }
     }
 
     /// Starts a stopped broker on the ports it had.

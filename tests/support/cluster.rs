@@ -1,15 +1,19 @@
 //! Three brokers that hold every topic three times, each also a controller: any one of them may
 //! be away.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::broker::{Broker, Ports};
 
-/// Three brokers.
+/// Three brokers. There is one cluster at a time: two are too much for a small machine.
 pub struct Cluster {
     /// The brokers.
     pub nodes: Vec<Broker>,
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Every topic has a copy on each node, and what is acknowledged is on two.
 const COPIES: &str = "\
@@ -26,6 +30,7 @@ const COPIES: &str = "\
 impl Cluster {
     /// Starts them.
     pub fn start() -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let ports = [(); 3].map(|()| Ports::free(0).0);
         let number = |index: usize| index + 1;
         let voter = |(index, ports): (usize, &Ports)| {
@@ -45,7 +50,7 @@ impl Cluster {
                 scope.spawn(|| node.restart());
             }
         });
-        Self { nodes }
+        Self { nodes, _alone: alone }
     }
 
     /// The addresses of all of them.

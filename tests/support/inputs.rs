@@ -69,6 +69,11 @@ impl Inputs {
         Self { random, mix, topic, partitions, outputs, number: 0 }
     }
 
+    /// How many it has made.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
     fn script(&mut self) -> Value {
         let Mix { permanent, trap, spread, emit, filtered, huge, ruin } = self.mix;
         let mut dice = self.random.u32(..100);

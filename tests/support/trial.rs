@@ -31,7 +31,12 @@ const SETTLES: Duration = Duration::from_secs(120);
 const LOG_LEVEL: (&str, &str) = ("LOCKSTEP_LOG", "info,lockstep::worker=debug");
 /// So many inputs at a time.
 const PORTION: usize = 20;
-const PAUSE: Duration = Duration::from_millis(15);
+const PAUSE: Duration = Duration::from_millis(40);
+/// So many portions before it is looked whether the handler keeps up.
+const PORTIONS: usize = 10;
+/// Inputs that are not handled yet. More of them say nothing more, and cost time on a machine that
+/// is busy.
+const MOST_BEHIND: i64 = 1_000;
 const PARTITIONS: u32 = 4;
 
 /// Short sessions and transactions: what a host leaves behind is soon over.
@@ -139,11 +144,20 @@ impl Trial {
         }
     }
 
-    /// Writes inputs while the load runs, a thousand a second.
+    /// Writes inputs while the load runs, some hundreds a second, as long as the handler keeps up.
     pub fn flow(&self, running: &Running) {
+        let behind = || {
+            let written = i64::try_from(lock(&self.inputs).number()).unwrap_or(i64::MAX);
+            written.saturating_sub(self.progress())
+        };
         while running.goes_on() {
-            self.write_portion(PORTION);
-            thread::sleep(PAUSE);
+            for _ in 0..PORTIONS {
+                self.write_portion(PORTION);
+                thread::sleep(PAUSE);
+            }
+            while running.goes_on() && behind() > MOST_BEHIND {
+                thread::sleep(PAUSE);
+            }
         }
     }
 
@@ -282,7 +296,7 @@ impl Trial {
         let begun = Instant::now();
         while !holds() {
             assert!(begun.elapsed() < SETTLES, "not within {SETTLES:?}: {what}");
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(50));
         }
     }
 

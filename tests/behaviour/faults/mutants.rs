@@ -53,7 +53,7 @@ fn caught(world: Scenario, failpoints: &str, promises: &[Invariant]) {
 }
 
 fn a_host_that_commits_instead_of_aborting_is_caught(world: Scenario) {
-    let failpoints = "abort-transaction=20%return;mutant-skip-abort=return";
+    let failpoints = "abort-transaction=2*off->3*return;mutant-skip-abort=return";
     caught(world, failpoints, &[Invariant::I2, Invariant::I7]);
 }
 
@@ -67,7 +67,7 @@ fn a_host_that_commits_offsets_outside_the_transaction_is_caught(world: Scenario
 }
 
 fn a_host_that_does_not_rewind_is_caught(world: Scenario) {
-    let failpoints = "abort-transaction=20%return;mutant-skip-rewind=return";
+    let failpoints = "abort-transaction=2*off->3*return;mutant-skip-rewind=return";
     caught(world, failpoints, &[Invariant::I1, Invariant::I2]);
 }
 

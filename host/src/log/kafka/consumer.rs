@@ -105,6 +105,7 @@ impl GroupConsumer {
     /// wanted: rebalances run here.
     pub(super) fn poll(&mut self, wait: Duration) -> anyhow::Result<Polled> {
         let mut wait = wait;
+        self.consumer.context().unplaced.resume_due(&self.consumer)?;
         loop {
             match self.consumer.poll(wait) {
                 None => {

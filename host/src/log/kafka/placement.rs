@@ -8,13 +8,14 @@
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::consumer::list;
 use super::watermarks::watermarks;
 use crate::event::{Consumed, TopicPartition};
 use crate::log::Start;
@@ -24,62 +25,100 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How long a seek may take; it asks nobody.
 const SEEK: Duration = Duration::from_secs(5);
 
-/// The partitions of which no event was seen since they were assigned.
+/// Between two looks while offsets are undecided.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// The partitions of which no event was handed over since they were assigned.
 #[derive(Default)]
-pub(super) struct Unplaced(Mutex<HashSet<TopicPartition>>);
+pub(super) struct Unplaced(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    unplaced: HashSet<TopicPartition>,
+    /// Those of them that are paused, and until when, because nobody knows where they begin.
+    waiting: Vec<TopicPartition>,
+    until: Option<Instant>,
+}
 
 impl Unplaced {
-    fn lock(&self) -> MutexGuard<'_, HashSet<TopicPartition>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// These were assigned.
     pub(super) fn assigned(&self, partitions: &TopicPartitionList) {
-        self.lock().extend(names(partitions));
+        self.lock().unplaced.extend(names(partitions));
     }
 
     /// These were taken away.
     pub(super) fn revoked(&self, partitions: &TopicPartitionList) {
-        let mut unplaced = self.lock();
-        for at in names(partitions) {
-            unplaced.remove(&at);
+        let (mut state, gone) = (self.lock(), names(partitions));
+        state.unplaced.retain(|at| !gone.contains(at));
+        state.waiting.retain(|at| !gone.contains(at));
+    }
+
+    /// Reads again what waits, when its time has come. Called with every look at the queue.
+    pub(super) fn resume_due<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+    ) -> anyhow::Result<()> {
+        let mut state = self.lock();
+        if state.until.is_none_or(|until| Instant::now() < until) {
+            return Ok(());
         }
+        state.until = None;
+        let waiting = std::mem::take(&mut state.waiting);
+        let waiting = list(waiting.iter().map(|at| (at, Offset::Invalid)))?;
+        consumer.resume(&waiting).context("failed to resume partitions")
     }
 
     /// Whether this event may be handed over. If it is the first one of its partition and that
-    /// one begins elsewhere, or nobody knows yet where, the consumer goes there and the event is
-    /// read again when its turn comes.
+    /// one begins elsewhere, or nobody knows yet where, it is read again when its turn comes.
     pub(super) fn admits<C: ConsumerContext>(
         &self,
         consumer: &BaseConsumer<C>,
         start: Start,
         event: &Consumed,
     ) -> anyhow::Result<bool> {
-        let mut unplaced = self.lock();
-        if unplaced.is_empty() {
+        let mut state = self.lock();
+        if state.unplaced.is_empty() {
             return Ok(true);
         }
         let at = TopicPartition { topic: event.event.topic.clone(), partition: event.partition };
-        if !unplaced.contains(&at) {
+        if !state.unplaced.contains(&at) {
             return Ok(true);
         }
-        let next = match place(consumer, &at, event.offset, start) {
-            Ok(next) => {
-                unplaced.remove(&at);
-                next
+        // One look for all of them: what one waits for, the others most likely do.
+        let place = state.until.is_none().then(|| place(consumer, &at, event.offset, start));
+        match place {
+            Some(Ok(next)) => {
+                state.unplaced.remove(&at);
+                let Some(next) = next else { return Ok(true) };
+                seek(consumer, &at, next)?;
             }
-            // Undecided, or no broker answers.
-            Err(error) => {
-                tracing::debug!(partition = %at, %error, "it is not known yet where it begins");
-                Some(event.offset)
+            unknown => {
+                if let Some(Err(error)) = unknown {
+                    tracing::debug!(partition = %at, %error, "it is not known yet where it begins");
+                }
+                seek(consumer, &at, event.offset)?;
+                let paused = list([(&at, Offset::Invalid)])?;
+                consumer.pause(&paused).context("failed to pause a partition")?;
+                state.until.get_or_insert_with(|| Instant::now() + AGAIN);
+                state.waiting.push(at);
             }
-        };
-        let Some(next) = next else { return Ok(true) };
-        consumer
-            .seek(&at.topic, at.partition, Offset::Offset(next), SEEK)
-            .with_context(|| format!("failed to go to offset {next} of {at}"))?;
+        }
         Ok(false)
     }
+}
+
+fn seek<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    at: &TopicPartition,
+    offset: i64,
+) -> anyhow::Result<()> {
+    consumer
+        .seek(&at.topic, at.partition, Offset::Offset(offset), SEEK)
+        .with_context(|| format!("failed to go to offset {offset} of {at}"))
 }
 
 /// Where the partition has to begin, if not at this event.
