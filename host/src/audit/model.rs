@@ -46,8 +46,6 @@ pub(super) struct Trial {
     pub(super) failed: usize,
     /// The first failure, with the event.
     pub(super) first: Option<String>,
-    /// Whether an output went to a topic that the run does not grant.
-    pub(super) forbidden: bool,
 }
 
 /// What the model says of a run.
@@ -83,7 +81,6 @@ impl<'a> Model<'a> {
         for (input, handled) in self.trial.iter().zip(&self.tried) {
             let Err(failure) = handled else { continue };
             trial.failed += 1;
-            trial.forbidden |= failure.kind == FailureKind::ForbiddenTopic;
             trial.first.get_or_insert_with(|| {
                 let value = input.event.value.as_deref().map(String::from_utf8_lossy);
                 let value: String = value.unwrap_or_default().chars().take(100).collect();

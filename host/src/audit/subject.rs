@@ -105,10 +105,19 @@ impl Subject {
         set("group", names.prefix().into());
         set("start", "earliest".into());
         set("provenance", "transaction".into());
+        set("aliases", self.aliases(names).into());
         self.follow(&mut table, names);
         self.number(&mut table, number);
         let component = self.component.clone();
         Ok(Parcel::new(self.origin.clone(), table, component, None))
+    }
+
+    /// What the component calls its topics stays what it calls them.
+    fn aliases(&self, names: &Names) -> Table {
+        let topics = self.handler.from.iter().chain(&self.handler.to);
+        let renamed = topics.map(|topic| (self.handler.called(topic), names.of(topic)));
+        let aliases = renamed.filter(|(called, name)| called != name);
+        aliases.map(|(called, name)| (called.to_owned(), name.into())).collect()
     }
 
     /// Settings that name a topic of the handler name that of the run.
@@ -193,6 +202,7 @@ mod tests {
         assert_eq!(&*handler.to[0], "audit-1.invoices");
         assert_eq!(&*handler.dead_letter_topic, "audit-1.h.dead-letters");
         assert_eq!(handler.group, "audit-1");
+        assert_eq!(handler.called("audit-1.orders"), "orders");
         assert_eq!(handler.config["to"], "audit-1.invoices");
         assert_eq!(handler.config["other"], "x");
         let specs = subject.specs(&names).unwrap();
@@ -208,6 +218,7 @@ mod tests {
         let handler = run(&subject, &names);
         assert_eq!((&*handler.from[0], &*handler.to[0]), ("orders", "invoices"));
         assert_eq!((handler.workers, handler.rollback_after), (3, None));
+        assert!(handler.aliases.is_empty(), "{:?}", handler.aliases);
         assert_eq!(handler.limits.time.as_secs(), 7);
         assert_eq!(handler.provenance, crate::handler::Provenance::Transaction);
     }

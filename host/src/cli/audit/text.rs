@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::audit::report::{Promise, Report};
-use crate::cli::building::rounded;
 use crate::cli::table::table;
 
 /// The whole report.
@@ -73,7 +72,7 @@ fn count(number: usize, noun: &str) -> String {
 }
 
 fn recovery(report: &Report) -> String {
-    let time = |ms| rounded(Duration::from_millis(ms));
+    let time = |ms: u64| format!("{:.1} s", Duration::from_millis(ms).as_secs_f64());
     let rows = report.recovery.iter().map(|recovery| {
         let times = recovery.times.to_string();
         vec![recovery.fault.clone(), times, time(recovery.p50_ms), time(recovery.max_ms)]
