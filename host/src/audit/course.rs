@@ -94,7 +94,7 @@ pub fn audit(
     let parcel = subject.parcel(site.names(), 0)?;
     let handler = parcel.handler()?;
     let program = load(sandbox, &handler, subject)?;
-    let specs = subject.specs(site.names())?;
+    let specs = subject.specs(site.names(), order.hosts)?;
     let history = order.history.clone();
     let history = history.unwrap_or_else(|| site.dir().join("history.ndjson"));
     let judged = site.prepare(&specs).and_then(|()| {
@@ -289,7 +289,7 @@ impl Course<'_> {
         while admin.members(&self.handler.group).unwrap_or_default() == 0 {
             hosts.check()?;
             if begun.elapsed() > JOIN {
-                let said: String = ids.iter().map(|id| hosts.ear().last_words(id)).collect();
+                let said = hosts.last_words();
                 bail!(
                     "no host has joined group {:?} after {JOIN:?}{said}\nif the brokers refuse its \
                      session, say for example -X session.timeout.ms=10000",
@@ -326,7 +326,8 @@ impl Course<'_> {
                 bail!("stopped before everything was handled");
             }
         }
-        warn!("not everything was handled {patience:?} after the last fault");
+        let said = hosts.last_words();
+        warn!("not everything was handled {patience:?} after the last fault{said}");
         Ok(())
     }
 

@@ -64,6 +64,11 @@ impl Hosts {
         &self.ear
     }
 
+    /// What all of them said last that is worth telling, to follow a problem.
+    pub(super) fn last_words(&self) -> String {
+        self.running.keys().map(|id| self.ear.last_words(id)).collect()
+    }
+
     /// Starts a host.
     pub(super) fn start(&mut self, id: &str, config: HostConfig) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);

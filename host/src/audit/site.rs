@@ -1,6 +1,8 @@
 //! Where a run takes place: on brokers that others use too, under a prefix of its own, or on an
 //! embedded log in a directory of its own. Makes what the run needs, and removes nothing else.
 
+mod settings;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use toml::{Table, Value};
 use super::hosts::HostConfig;
 use super::observer::{LogSight, Sight};
 use super::subject::Names;
-use crate::config::{KafkaConfig, Properties};
+use crate::config::KafkaConfig;
 use crate::deployment::control::ControlTopics;
 use crate::deployment::store::Store;
 use crate::log::embedded::EmbeddedLog;
@@ -24,11 +26,6 @@ use crate::topic::{RESERVED_PREFIX, TopicSpec};
 
 /// What names of every run begin with.
 const PREFIX: &str = "lockstep-audit-";
-/// Short, so that others soon take over, and what brokers take by default.
-const CONSUMER_DEFAULTS: [(&str, u64); 2] =
-    [("session.timeout.ms", 6_000), ("heartbeat.interval.ms", 1_500)];
-/// Short, so that a transaction that a host left open is soon aborted.
-const PRODUCER_DEFAULTS: [(&str, u64); 1] = [("transaction.timeout.ms", 10_000)];
 /// How long a host may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a group may have members that were killed, beyond their session.
@@ -94,16 +91,13 @@ impl Site {
 
     /// How long a host may be silent before others take over; `None` where nobody does.
     pub fn session(&self) -> Option<Duration> {
-        let (config, _) = self.kafka.as_ref()?;
-        Some(millis(&config.consumer, &config.common, CONSUMER_DEFAULTS[0]))
+        self.kafka.as_ref().map(|(config, _)| settings::session(config))
     }
 
     /// How long a transaction may stay open when its host is gone.
     pub fn transaction_timeout(&self) -> Duration {
-        let of = |(config, _): &(KafkaConfig, _)| {
-            millis(&config.producer, &config.common, PRODUCER_DEFAULTS[0])
-        };
-        self.kafka.as_ref().map_or(Duration::ZERO, of)
+        let config = self.kafka.as_ref().map(|(config, _)| config);
+        config.map_or(Duration::ZERO, settings::transaction_timeout)
     }
 
     /// The registry of the run's fleet.
@@ -166,7 +160,7 @@ impl Site {
         let any_port = ["ingest", "admin"].map(|key| (key.to_owned(), "127.0.0.1:0".into()));
         set("http", Table::from_iter(any_port).into());
         if let Some((config, _)) = &self.kafka {
-            set("kafka", kafka_table(config, &mut environment).into());
+            set("kafka", settings::table(config, &mut environment).into());
         }
         let file = self.dir.path().join(format!("{id}.toml"));
         fs::write(&file, table.to_string()).with_context(|| format!("failed to write {file:?}"))?;
@@ -176,11 +170,9 @@ impl Site {
     /// Removes what was made: by exact names, and nothing else. No host runs any more.
     pub fn remove(self) -> anyhow::Result<()> {
         let Self { names, dir, log, kafka, made } = self;
-        let patience = CONSUMER_DEFAULTS[0].1;
         drop(log);
         if let Some((config, log)) = kafka.filter(|_| !made.is_empty()) {
-            let session =
-                millis(&config.consumer, &config.common, ("session.timeout.ms", patience));
+            let session = settings::session(&config);
             // A client that has written to a topic asks for it now and then, and a broker may then
             // make it again.
             drop(log);
@@ -220,40 +212,6 @@ fn identity(prefix: &str) -> Identity {
     Identity { cluster_id: prefix.to_owned(), host_id: "audit".to_owned() }
 }
 
-/// What the user says of a number of milliseconds, or else the run's own choice.
-fn millis(own: &Properties, common: &Properties, (name, default): (&str, u64)) -> Duration {
-    let said = own.get(name).or(common.get(name)).and_then(|text| text.parse().ok());
-    Duration::from_millis(said.unwrap_or(default))
-}
-
-/// `[kafka]`, with variables in the place of values.
-fn kafka_table(config: &KafkaConfig, environment: &mut Vec<(String, String)>) -> Table {
-    let mut section = |properties: &Properties| {
-        let mut table = Table::new();
-        for (name, value) in properties.iter() {
-            let variable = format!("LOCKSTEP_AUDIT_PROPERTY_{}", environment.len());
-            table.insert(name.to_owned(), format!("${{{variable}}}").into());
-            environment.push((variable, value.to_owned()));
-        }
-        table
-    };
-    let mut kafka = section(&config.common);
-    let own = [
-        ("consumer", &config.consumer, &CONSUMER_DEFAULTS[..]),
-        ("producer", &config.producer, &PRODUCER_DEFAULTS[..]),
-    ];
-    for (role, properties, defaults) in own {
-        let mut table = section(properties);
-        for (name, ms) in defaults {
-            if properties.get(name).or(config.common.get(name)).is_none() {
-                table.insert((*name).to_owned(), ms.to_string().into());
-            }
-        }
-        kafka.insert(role.to_owned(), table.into());
-    }
-    kafka
-}
-
 /// What the log shows, with a client for the group that is asked again and again.
 struct KafkaSight {
     sight: LogSight,
@@ -275,31 +233,5 @@ impl Sight for KafkaSight {
 
     fn ends(&self, topic: &str) -> anyhow::Result<Vec<(i32, i64, i64)>> {
         self.sight.ends(topic)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kafka(properties: &[(&str, &str)]) -> KafkaConfig {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let properties: Vec<_> = properties.iter().map(owned).collect();
-        KafkaConfig::from_command_line("127.0.0.1:1", &properties).unwrap()
-    }
-
-    #[test]
-    fn no_property_is_in_the_file_and_what_the_user_says_wins() {
-        let mut environment = Vec::new();
-        let given = [("sasl.password", "hunter22"), ("session.timeout.ms", "9000")];
-        let table = kafka_table(&kafka(&given), &mut environment);
-        let text = table.to_string();
-        assert!(!text.contains("hunter22") && !text.contains("127.0.0.1"), "{text}");
-        assert!(environment.iter().any(|(_, value)| value == "hunter22"));
-        let consumer = table["consumer"].as_table().unwrap();
-        assert!(consumer.get("session.timeout.ms").is_none(), "{text}");
-        assert!(consumer.get("heartbeat.interval.ms").is_some(), "{text}");
-        let producer = table["producer"].as_table().unwrap();
-        assert_eq!(producer["transaction.timeout.ms"].as_str(), Some("10000"));
     }
 }

@@ -22,7 +22,7 @@ const LEFT_OUT: [&str; 3] = ["topics", "on_fault", "rollback"];
 const TOGGLED: &str = "log_lines_per_second";
 /// The setting of a topic that a run needs as its owner has it.
 const SIZE_SETTING: &str = "max.message.bytes";
-/// Partitions of a topic that its owner does not describe: some for each of several hosts.
+/// Partitions of a topic that its owner does not describe, at least.
 const PARTITIONS: u32 = 6;
 
 /// A component and its manifest.
@@ -146,8 +146,10 @@ impl Subject {
     }
 
     /// The topics of a run, each once: as large as their owner describes them, without retention or
-    /// compaction, which would take away what is to be looked at.
-    pub fn specs(&self, names: &Names) -> anyhow::Result<Vec<TopicSpec>> {
+    /// compaction, which would take away what is to be looked at. One that is not described has some
+    /// partitions for each host.
+    pub fn specs(&self, names: &Names, hosts: usize) -> anyhow::Result<Vec<TopicSpec>> {
+        let partitions = u32::try_from(hosts).unwrap_or(1).saturating_mul(2).max(PARTITIONS);
         let declared: BTreeMap<_, _> =
             self.handler.topics.iter().map(|spec| (&*spec.name, spec)).collect();
         let mut specs = BTreeMap::new();
@@ -160,7 +162,7 @@ impl Subject {
             let size = spec.and_then(|spec| spec.settings.get(SIZE_SETTING));
             let settings = size.map(|size| (SIZE_SETTING.to_owned(), size.clone()));
             let mut of_run = TopicSpec::named(&name);
-            of_run.partitions = spec.map_or(PARTITIONS, |spec| spec.partitions);
+            of_run.partitions = spec.map_or(partitions, |spec| spec.partitions);
             of_run.replication_factor = spec.and_then(|spec| spec.replication_factor);
             of_run.settings = settings.into_iter().collect();
             specs.insert(name, of_run);
@@ -205,8 +207,9 @@ mod tests {
         assert_eq!(handler.called("audit-1.orders"), "orders");
         assert_eq!(handler.config["to"], "audit-1.invoices");
         assert_eq!(handler.config["other"], "x");
-        let specs = subject.specs(&names).unwrap();
+        let specs = subject.specs(&names, 5).unwrap();
         assert!(specs.iter().all(|spec| spec.name.starts_with("audit-1.")), "{specs:?}");
+        assert!(specs.iter().all(|spec| spec.partitions == 10), "{specs:?}");
         assert_eq!(&*subject.source(&names, "orders").unwrap(), "audit-1.orders");
         assert_eq!(&*subject.source(&names, "elsewhere").unwrap(), "audit-1.orders");
     }
@@ -242,7 +245,7 @@ mod tests {
     fn topics_are_as_large_as_they_are_described_and_nothing_takes_events_away() {
         let more = "[[topics]]\nname = \"invoices\"\npartitions = 9\n\
                     settings = { \"retention.ms\" = 1, \"max.message.bytes\" = 77 }";
-        let specs = subject(more).specs(&Names::new("a", true)).unwrap();
+        let specs = subject(more).specs(&Names::new("a", true), 1).unwrap();
         let spec = specs.iter().find(|spec| &*spec.name == "invoices").unwrap();
         assert_eq!(spec.partitions, 9);
         assert_eq!(spec.settings.keys().collect::<Vec<_>>(), ["max.message.bytes"]);

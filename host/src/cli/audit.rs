@@ -35,7 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// Everything that the audit makes on the brokers has names of its own, which begin with
 /// lockstep-audit- (and its registry with _lockstep.lockstep-audit-); it removes them at the end,
-/// unless something is wrong or --keep is said. It touches nothing else. Without brokers it runs one
+/// unless something is wrong or --keep is said. It touches nothing else, and needs no right beyond those
+/// prefixes of topics, groups and transactional ids. Without brokers it runs one
 /// host on an embedded log in a temporary directory. Limits and policies are those of the manifest;
 /// topics, group and provenance are the audit's own. The history is held in memory, about 3 KiB for
 /// each event.

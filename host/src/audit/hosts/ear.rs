@@ -64,7 +64,7 @@ impl Ear {
         match self.heard().last.get(id) {
             Some(lines) if !lines.is_empty() => {
                 let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-                format!("; it said last:\n  {}", lines.join("\n  "))
+                format!("; {id} said last:\n  {}", lines.join("\n  "))
             }
             _ => String::new(),
         }
