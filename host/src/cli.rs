@@ -5,6 +5,7 @@
 //! kept behind the seams they call.
 
 mod arguments;
+mod audit;
 mod build;
 mod building;
 mod check;
@@ -96,6 +97,7 @@ enum Command {
     Check(check::CheckArgs),
     Dev(dev::DevArgs),
     Test(test::TestArgs),
+    Audit(Box<audit::AuditArgs>),
     Deploy(Box<deploy::DeployArgs>),
     #[command(subcommand)]
     Handler(handler::HandlerCommand),
@@ -139,6 +141,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<ExitCode> {
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Dev(args)) => dev::dev(&args),
         Some(Command::Test(args)) => test::test(&args),
+        Some(Command::Audit(args)) => audit::audit(&args),
         Some(Command::Deploy(args)) => deploy::deploy(&args),
         Some(Command::Handler(command)) => handler::run(&command),
         Some(Command::Topic(command)) => topic::run(&command),

@@ -6,6 +6,7 @@
 //! is what is said about handlers. By a [`trigger`] the workers of a host have a revision rolled back
 //! that faults.
 
+mod aliases;
 pub mod assignment;
 pub mod control;
 pub mod fence;

@@ -71,6 +71,8 @@ pub struct Handler {
     pub batch: BatchBounds,
     /// After this a transaction is committed with what is done.
     pub interval: Duration,
+    /// What the component calls topics of `from` and `to` that are called otherwise here.
+    pub aliases: BTreeMap<String, Arc<str>>,
     /// What `wasi:config/store` answers.
     pub config: BTreeMap<String, String>,
     /// Topics to create when they are missing.
@@ -325,6 +327,17 @@ impl Handler {
         event
     }
 
+    /// What the component calls a topic.
+    pub fn called<'a>(&'a self, topic: &'a str) -> &'a str {
+        let alias = self.aliases.iter().find(|(_, meant)| &***meant == topic);
+        alias.map_or(topic, |(name, _)| name)
+    }
+
+    /// The topic that the component means.
+    fn meant_by<'a>(&'a self, name: &'a str) -> &'a str {
+        self.aliases.get(name).map_or(name, |topic| topic)
+    }
+
     fn destination(&self, named: Option<&str>) -> Result<Arc<str>, Failure> {
         let forbidden = |message| Err(Failure::new(FailureKind::ForbiddenTopic, message));
         match named {
@@ -334,7 +347,7 @@ impl Handler {
                     "an output without a topic, and the manifest's `to` is empty".to_owned(),
                 ),
             },
-            Some(name) => match self.to.iter().find(|topic| &***topic == name) {
+            Some(name) => match self.to.iter().find(|topic| &***topic == self.meant_by(name)) {
                 Some(topic) => Ok(Arc::clone(topic)),
                 None => forbidden(format!(
                     "an output to topic {name:?}, which the manifest's `to` does not name"

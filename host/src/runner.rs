@@ -16,6 +16,8 @@ mod play;
 mod pool;
 mod properties;
 mod record;
+mod replay;
+mod samples;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,8 @@ use std::thread;
 use std::time::Duration;
 
 pub use record::record;
+pub use replay::{Handled, Order, replay};
+pub use samples::{read_events, samples};
 
 use crate::handler::{Handler, Instances};
 use crate::property::Property;

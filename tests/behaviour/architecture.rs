@@ -130,6 +130,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         &["cli", "fleet", "server", "supervisor", "worker", "wasm", "ingest", "admin", "http"],
     ),
     ("fleet", &["cli", "server", "supervisor", "worker", "ingest", "admin", "http", "auth"]),
+    (
+        "audit",
+        &["cli", "server", "supervisor", "worker", "ingest", "admin", "http", "auth", "board"],
+    ),
     ("server", &["cli"]),
 ];
 
@@ -234,6 +238,18 @@ fn dependencies_point_one_way() {
         for line in code(&text) {
             let known = forbidden.iter().filter(|other| uses(&line, other));
             offences.extend(known.map(|other| format!("{file}: {part} knows {other}: {line}")));
+        }
+    }
+    assert!(offences.is_empty(), "{offences:#?}");
+}
+
+#[test]
+fn only_the_command_line_knows_of_audits() {
+    let mut offences = Vec::new();
+    for (file, text) in sources(&paths::workspace().join("host/src")) {
+        if !is_of(&file, "audit") && !is_of(&file, "cli") {
+            let lines = code(&text).into_iter().filter(|line| uses(line, "audit"));
+            offences.extend(lines.map(|line| format!("{file}: {line}")));
         }
     }
     assert!(offences.is_empty(), "{offences:#?}");

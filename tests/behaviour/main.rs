@@ -30,6 +30,7 @@ macro_rules! on_both_logs {
 
 mod admin_api;
 mod architecture;
+mod audit;
 mod auth;
 mod broker_down;
 mod bytes;

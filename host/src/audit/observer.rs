@@ -186,10 +186,7 @@ impl Watch {
             let since_us = self.recorder.now_us();
             let mut news = false;
             for reader in &mut readers {
-                for event in reader.read(PORTION, GLANCE)? {
-                    news = true;
-                    self.recorder.record(Record::Seen(self.seen(name, &event)));
-                }
+                news |= self.look(name, &mut **reader)?;
             }
             if !news && readers.iter().all(|reader| reader.at_end()) {
                 let (reader, topics) = (Arc::clone(name), self.topics.clone());
@@ -197,6 +194,24 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    /// Takes what is there, but no more than a portion: the other topics grow too. A read may end at
+    /// the end of one partition while there is more in the next. Whether there was anything.
+    fn look(&self, name: &Arc<str>, reader: &mut dyn Reader) -> anyhow::Result<bool> {
+        let (mut count, mut wait) = (0, GLANCE);
+        while count < PORTION {
+            let events = reader.read(PORTION, wait)?;
+            if events.is_empty() {
+                break;
+            }
+            count += events.len();
+            wait = Duration::ZERO;
+            for event in &events {
+                self.recorder.record(Record::Seen(self.seen(name, event)));
+            }
+        }
+        Ok(count > 0)
     }
 
     /// One question at a time, so that no answer is overtaken by an older one.

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::{io, thread};
 
+use anyhow::Context as _;
 use clap::Args;
 
 use super::exit::ExitCode;
@@ -34,6 +36,10 @@ pub(super) struct RunArgs {
     /// Address for the admin API, instead of `http.admin`; port 0 takes any free port
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
+
+    /// Stop when stdin is closed: when whoever started this host has ended, however it did
+    #[arg(long, hide = true)]
+    stop_with_stdin: bool,
 }
 
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
@@ -49,7 +55,21 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     server::check_access(&config)?;
     let stop = Stop::default();
     signals::stop_on_signal(&stop)?;
+    if args.stop_with_stdin {
+        stop_with_stdin(&stop)?;
+    }
     let sandbox = sandbox::of_host(&config.data_dir)?;
     server::run(config, handlers, sandbox, stop, Box::new(|_| ()))?;
     Ok(ExitCode::Success)
+}
+
+fn stop_with_stdin(stop: &Stop) -> anyhow::Result<()> {
+    let stop = stop.clone();
+    let watch = move || {
+        // However it ends, nobody is there any more.
+        drop(io::copy(&mut io::stdin(), &mut io::sink()));
+        stop.request();
+    };
+    let thread = thread::Builder::new().name("stdin".to_owned()).spawn(watch);
+    thread.context("failed to start the thread that watches stdin").map(drop)
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::aliases::{self, AliasesToml};
 use crate::config::checked::{Checked, Fallback, Rule};
 use crate::config::decode::{self, Examples};
 use crate::config::names::{Command, FilePath, GroupName, HandlerName, Text};
@@ -62,6 +63,8 @@ struct ManifestToml {
     limits: LimitsToml,
     #[serde(default)]
     batch: BatchToml,
+    #[serde(default)]
+    aliases: AliasesToml,
     #[serde(default)]
     config: BTreeMap<String, Checked<Text>>,
     #[serde(default)]
@@ -230,6 +233,7 @@ fn handler(file: &Path, toml: ManifestToml) -> Result<Handler, ConfigError> {
         None => format!("{name}.dead-letters").into(),
     };
     check_routes(file, &from, &to, &dead_letter_topic)?;
+    let aliases = aliases::check(file, toml.aliases, &from, &to)?;
     let folder = file.parent().unwrap_or(Path::new(""));
     Ok(Handler {
         revision: 1,
@@ -248,6 +252,7 @@ fn handler(file: &Path, toml: ManifestToml) -> Result<Handler, ConfigError> {
         limits: limits(&toml.limits),
         batch: BatchBounds { events: toml.batch.events.0 as usize, bytes: toml.batch.bytes.0 },
         interval: toml.batch.interval.0,
+        aliases,
         config: toml.config.into_iter().map(|(key, value)| (key, value.0)).collect(),
         topics: topics::specs(file, toml.topics)?,
         test_skip: toml.test.skip.into_iter().map(|property| property.0).collect(),

@@ -50,6 +50,9 @@ events = 100
 bytes = "1MiB"
 interval = "50ms"
 
+[aliases]
+orders = "second"
+
 [config]
 unit = "fahrenheit"
 api_token = "x"
@@ -119,6 +122,7 @@ fn every_broken_key_is_named_with_its_fix() {
             ("batch.events", "example 10000", r#" "x" | 0 | 1000001 "#),
             ("batch.bytes", "\"8MiB\"", r#" "x" | 0 | "2GiB" "#),
             ("batch.interval", "\"100ms\"", r#" 100 | "0s" | "11s" "#),
+            ("aliases.orders", "", r#" 3 | "" | "a b" | "_lockstep.x" | "elsewhere" "#),
             ("config.unit", "with the quotes", r#" 3 | true "#),
             ("config.api_token", "with the quotes", r#" 3 | true "#),
             ("build.command", "cargo build", r#" 3 | "" | " " "#),
@@ -139,9 +143,26 @@ fn every_broken_key_is_named_with_its_fix() {
             ("on_fault", "on_fault = \"rollback\""),
             ("topics[0].name", "name = "),
         ],
-        free: &["config", "topics[0].settings"],
+        free: &["aliases", "config", "topics[0].settings"],
     };
     table.check();
+}
+
+#[test]
+fn an_alias_stands_for_one_topic_of_the_handler_and_is_none_itself() {
+    let aliases = |lines: &str| load_text(&format!("{MINIMAL}to = [\"out\"]\n[aliases]\n{lines}"));
+    let handler = aliases("orders = \"in\"\n\"v1.results\" = \"out\"").unwrap();
+    assert_eq!((handler.called("in"), handler.called("out")), ("orders", "v1.results"));
+    for (lines, key, problem) in [
+        ("a = \"elsewhere\"", "aliases.a", "neither in `from` nor in `to`"),
+        ("in = \"out\"", "aliases.in", "the name of another topic"),
+        ("a = \"in\"\nb = \"in\"", "aliases.b", "called \"a\" too"),
+        ("\"a b\" = \"in\"", "aliases.\"a b\"", "may not contain"),
+    ] {
+        let error = aliases(lines).map(drop).expect_err(lines);
+        assert_eq!(error.key, key, "{error}");
+        assert!(error.problem.contains(problem), "{error}");
+    }
 }
 
 #[test]
@@ -156,6 +177,10 @@ fn a_complete_manifest_becomes_what_it_says() {
     assert_eq!((handler.retry.multiplier, handler.retry.jitter), (3.0, 0.25));
     assert_eq!((handler.limits.stack, handler.limits.log_line_bytes), (1 << 20, 1024));
     assert_eq!(handler.config["unit"], "fahrenheit");
+    assert_eq!(
+        (handler.called("second"), handler.called("source-topic")),
+        ("orders", "source-topic")
+    );
     assert_eq!(handler.test_skip, [Property::Tombstone, Property::RandomBytes]);
     assert_eq!(handler.topics[0].settings["retention.ms"], "604800000");
     assert!(handler.component.ends_with("target/weather.wasm") && handler.component.is_absolute());

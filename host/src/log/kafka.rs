@@ -31,6 +31,7 @@ use anyhow::Context as _;
 use super::{Admin, AppendError, Log, ReadFrom, Reader, Receipt, Session, Subscription, Writer};
 use crate::config::KafkaConfig;
 use crate::event::Event;
+pub use admin::GroupOffsets;
 use admin::KafkaAdmin;
 use append::Appender;
 pub use check::check_properties;
@@ -66,6 +67,19 @@ impl KafkaLog {
         let appender = Appender::new(&clients)?;
         let admin = KafkaAdmin::new(Arc::clone(&clients))?;
         Ok(Self { clients, identity: identity.clone(), appender, admin })
+    }
+
+    /// Where a group is, for whoever asks often.
+    pub fn group_offsets(&self, group: &str) -> anyhow::Result<GroupOffsets> {
+        self.admin.group_offsets(group)
+    }
+
+    /// Deletes topics and a group, by their exact names, for whoever made them. Members of the group
+    /// that were killed are waited for so long.
+    pub fn delete(&self, topics: &[&str], group: &str, patience: Duration) -> anyhow::Result<()> {
+        // Each is tried, whatever comes of the other.
+        let group = self.admin.delete_group(group, patience);
+        self.admin.delete_topics(topics).and(group)
     }
 }
 

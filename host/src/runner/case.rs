@@ -92,6 +92,16 @@ pub(super) fn load(handler: &Handler, folder: PathBuf) -> Read<Case> {
     Ok(Case { name, folder, steps, stepwise })
 }
 
+/// An event that goes in, written down outside of any case; files that it names lie in `folder`.
+pub(super) fn input(
+    handler: &Handler,
+    place: &Place<'_>,
+    json: &Value,
+    folder: &Path,
+) -> Read<Consumed> {
+    Reader { handler, folder }.input(place, json, 0)
+}
+
 /// Reads the files of one case.
 struct Reader<'a> {
     handler: &'a Handler,

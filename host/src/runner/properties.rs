@@ -17,6 +17,7 @@ use crate::handler::{Failure, FailureKind, Handler, Instances};
 use crate::property::Property;
 use crate::wasm::Program;
 use variants::Variant;
+pub(super) use variants::plain;
 
 /// What a property may take once it has tried something.
 const BUDGET: Duration = Duration::from_millis(500);

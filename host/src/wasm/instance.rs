@@ -82,7 +82,7 @@ impl Instance {
 
 /// Calls the guest and hands the list of headers back, for its allocation.
 fn call<'a>(
-    parts: &Parts,
+    parts: &'a Parts,
     live: &mut Live,
     mut headers: Vec<types::HeaderParam<'a>>,
     input: &'a Consumed,
@@ -92,14 +92,15 @@ fn call<'a>(
         name: &header.name,
         value: header.value.as_deref().unwrap_or_default(),
     }));
+    let topic = parts.handler.called(&event.topic);
     let param = types::EventParam {
-        topic: Some(&event.topic),
+        topic: Some(topic),
         key: event.key.as_deref(),
         value: event.value.as_deref(),
         headers: &headers,
         timestamp_ms: event.timestamp_ms,
         source: Some(types::SourceParam {
-            topic: &event.topic,
+            topic,
             // Never negative: the types are Kafka's.
             partition: input.partition.cast_unsigned(),
             offset: input.offset.cast_unsigned(),

@@ -53,6 +53,7 @@ fn handler() -> Handler {
         },
         batch: BatchBounds { events: 10_000, bytes: 8 << 20 },
         interval: Duration::from_millis(100),
+        aliases: BTreeMap::new(),
         config: BTreeMap::new(),
         topics: Vec::new(),
         test_skip: Vec::new(),

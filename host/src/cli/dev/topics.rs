@@ -73,6 +73,7 @@ mod tests {
             },
             batch: BatchBounds { events: 1, bytes: 1 },
             interval: Duration::ZERO,
+            aliases: BTreeMap::new(),
             config: BTreeMap::new(),
             topics,
             build_command: None,

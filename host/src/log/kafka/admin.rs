@@ -1,5 +1,8 @@
 //! Topics and groups of a Kafka cluster.
 
+mod group_offsets;
+mod removal;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +16,8 @@ use rdkafka::admin::{
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::{Metadata, MetadataTopic};
+
+pub use group_offsets::GroupOffsets;
 
 use super::client::{Clients, Redacting};
 use super::consumer::list;

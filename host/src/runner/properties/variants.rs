@@ -34,7 +34,7 @@ fn variant(what: impl Into<String>, input: &Consumed, change: impl FnOnce(&mut E
 }
 
 /// An event for a handler of which nothing is known: this value, or an empty object.
-pub(super) fn plain(handler: &Handler, value: Option<Vec<u8>>) -> Consumed {
+pub(in crate::runner) fn plain(handler: &Handler, value: Option<Vec<u8>>) -> Consumed {
     let event = Event {
         // A checked handler has a source topic.
         topic: handler.from.first().cloned().unwrap_or_default(),
