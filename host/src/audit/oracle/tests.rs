@@ -292,7 +292,7 @@ fn i4_results_out_of_order_are_noticed() {
     let partition = |seen: &&mut &mut Seen| (&*seen.at.0.topic, seen.at.0.partition) == ("out", 1);
     let mut finals = story.finals();
     let places: Vec<_> = finals.iter_mut().filter(partition).take(2).collect();
-    let [one, other] = <[_; 2]>::try_from(places).ok().expect("there are two");
+    let Ok([one, other]) = <[_; 2]>::try_from(places) else { panic!("there are two") };
     std::mem::swap(&mut one.at, &mut other.at);
     assert_broken(&story, Invariant::I4, &["in/1/", "out/1/"]);
 }

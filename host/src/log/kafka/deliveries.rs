@@ -34,11 +34,12 @@ impl Deliveries {
 
     /// Why deliveries failed: the first failure purges the records behind it, which says less.
     pub(super) fn cause(&self) -> Option<RDKafkaErrorCode> {
-        let failures = self.failures();
-        let purged = |code: &RDKafkaErrorCode| {
-            matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
-        };
-        failures.values().min_by_key(|code| purged(code)).copied()
+        self.failures().values().min_by_key(|code| is_purge(code)).copied()
+    }
+
+    /// Whether records were given up, and none of them says why.
+    pub(super) fn is_purged(&self) -> bool {
+        self.cause().is_some_and(|code| is_purge(&code))
     }
 
     /// The inputs whose records the broker refuses, and why.
@@ -48,6 +49,10 @@ impl Deliveries {
         let code = refused.peek().map(|(_, code)| **code);
         (refused.map(|(input, _)| *input).collect(), code)
     }
+}
+
+fn is_purge(code: &RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
 }
 
 impl ClientContext for Deliveries {

@@ -41,7 +41,8 @@ pub(super) enum Failed {
     Abort(String),
     /// It was not begun; there is nothing to abort.
     Unopened(String),
-    /// These inputs' records are refused; abort. Indices into the decision's `done`.
+    /// These inputs' records are refused; abort. Indices into the decision's `done`; none when
+    /// nobody said whose they are.
     Refused(Vec<usize>, String),
     /// The producer is finished.
     Fatal(anyhow::Error),
@@ -135,9 +136,7 @@ impl TransactionalProducer {
         }
         failpoint::reach("before-send-offsets");
         let to = Arc::new((offsets, group));
-        let sent = self.repeat("send offsets", move |producer| {
-            producer.send_offsets_to_transaction(&to.0, &to.1, CALL)
-        });
+        let sent = self.send_offsets(&to);
         if let Err(Failed::Fatal(_)) = &sent {
             return sent;
         }
@@ -145,11 +144,25 @@ impl TransactionalProducer {
         let drained = self.drain();
         self.refused()?;
         sent?;
+        if drained.is_err() && self.producer.client().context().is_purged() {
+            // librdkafka has given the transaction up, and says why to who goes on with it.
+            self.send_offsets(&to)?;
+        }
         drained?;
         if failpoint::mutant("abort-transaction") {
             return Err(Failed::Abort("a failpoint asks for it".to_owned()));
         }
         Ok(())
+    }
+
+    fn send_offsets(
+        &mut self,
+        to: &Arc<(TopicPartitionList, ConsumerGroupMetadata)>,
+    ) -> Result<(), Failed> {
+        let to = Arc::clone(to);
+        self.repeat("send offsets", move |producer| {
+            producer.send_offsets_to_transaction(&to.0, &to.1, CALL)
+        })
     }
 
     /// Writes these events, and no offsets, in one transaction.
@@ -308,6 +321,10 @@ impl TransactionalProducer {
 
     fn failed(&self, error: &KafkaError, what: &str) -> Failed {
         match class(error) {
+            // Partitions that may not be written cannot become part of a transaction.
+            Class::Abort if error.rdkafka_error_code().is_some_and(refuses_record) => {
+                Failed::Refused(Vec::new(), self.text(error))
+            }
             Class::Abort => Failed::Abort(format!("{what}: {}", self.text(error))),
             Class::Fatal | Class::Retry => {
                 Failed::Fatal(self.explain(error).context(format!("failed to {what}")))

@@ -142,10 +142,11 @@ impl KafkaSession {
     /// Finds the one input whose records are refused. A broker refuses whole requests, so good
     /// records may be refused with a bad one: halve the batch until one input is left.
     fn refuse(&mut self, decision: Decision, refused: &[usize], reason: String) -> Commit {
-        let commit = match refused {
-            [first, rest @ ..] if rest.iter().all(|other| other == first) => {
-                Commit::Rejected { input: decision.done[*first].position(), reason }
+        let commit = match (refused, &decision.done[..]) {
+            ([first, rest @ ..], done) if rest.iter().all(|other| other == first) => {
+                Commit::Rejected { input: done[*first].position(), reason }
             }
+            ([], [only]) => Commit::Rejected { input: only.position(), reason },
             _ => {
                 self.limit = (decision.done.len() / 2).max(1);
                 Commit::Abandoned(format!("searching for a refused record: {reason}"))
