@@ -30,7 +30,8 @@ pub const FAILURE_MESSAGE_HEADER: &str = "lockstep-failure-message";
 /// Header of a dead letter: how often the handler was called for this event.
 pub const ATTEMPTS_HEADER: &str = "lockstep-attempts";
 
-/// Longest failure message kept with a dead letter, in bytes.
+/// Longest failure message, in bytes: it is kept with a dead letter, logged and shown. A handler
+/// chooses what it says, and may say megabytes.
 const MAX_MESSAGE_BYTES: usize = 4096;
 
 /// A handler: its subscription, its limits and its policies. Checked: see `deployment`.
@@ -221,9 +222,9 @@ impl fmt::Display for FailureKind {
 }
 
 impl Failure {
-    /// A failure of this kind.
+    /// A failure of this kind. A long message is cut.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), details: String::new() }
+        Self { kind, message: truncated(message.into()), details: String::new() }
     }
 
     /// Kind, message and details, in as many lines as it takes.
@@ -319,7 +320,7 @@ impl Handler {
             Header::text(HANDLER_HEADER, self.label()),
             Header::text(SOURCE_HEADER, input.position().to_string()),
             Header::text(FAILURE_HEADER, failure.kind.as_str()),
-            Header::text(FAILURE_MESSAGE_HEADER, truncated(&failure.message)),
+            Header::text(FAILURE_MESSAGE_HEADER, failure.message.as_str()),
             Header::text(ATTEMPTS_HEADER, attempts.to_string()),
         ]);
         event
@@ -356,9 +357,9 @@ fn check_representable(event: &Event) -> Result<(), Failure> {
     }
 }
 
-fn truncated(message: &str) -> String {
+fn truncated(message: String) -> String {
     if message.len() <= MAX_MESSAGE_BYTES {
-        return message.to_owned();
+        return message;
     }
     let end = message.floor_char_boundary(MAX_MESSAGE_BYTES - '…'.len_utf8());
     format!("{}…", &message[..end])

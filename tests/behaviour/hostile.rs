@@ -126,8 +126,14 @@ fn a_hoard_of_host_resources_ends_at_their_limit(mut world: Scenario) {
 }
 
 fn a_flood_of_host_calls_ends_at_the_deadline(mut world: Scenario) {
-    let floods = ["flood-clock", "flood-random", "flood-sockets", "flood-poll", "flood-lines"];
+    let floods = ["flood-clock", "flood-random", "flood-sockets", "flood-lines"];
     let floods = floods.map(|what| attack(scripted(what, 1), "deadline"));
+    let polls = [
+        attack(scripted("flood-poll", 1_000), "deadline"),
+        // All of them are lent to the host for the length of the call.
+        attack(scripted("flood-poll", 100_000), "resources"),
+    ];
+    let floods = floods.into_iter().chain(polls);
     let (_, mut host) = contained(&mut world, Manifest::guest("scripted"), floods);
     let files = resources(host.process().pid()).file_descriptors;
     assert!(files < 200, "the host holds {files} files");
@@ -157,7 +163,7 @@ fn long_names_and_many_headers_are_refused_or_cut(mut world: Scenario) {
         attack(scripted("many-headers", 200_000), "oversized-output"),
         attack(scripted("long-message", 1 << 20), "permanent"),
         attack(scripted("long-topic", 1 << 20), "forbidden-topic"),
-        attack(scripted("long-message", 20 << 20), "memory"),
+        attack(scripted("long-message", 20 << 20), "oversized-output"),
     ];
     let (messages, mut host) = contained(&mut world, Manifest::guest("scripted"), attacks);
     let longest = messages.iter().map(String::len).max().unwrap_or_default();
@@ -175,9 +181,7 @@ fn abi_broken(world: &mut Scenario, attacks: impl IntoIterator<Item = Attack>) -
 }
 
 fn outputs_that_break_the_abi_cost_one_event_each(mut world: Scenario) {
-    let mut letters: Vec<_> = ["u", "p", "a", "r", "d", "s"].map(|l| attack(l, "trap")).into();
-    // The number alone is more than the host takes over, whatever lies behind it.
-    letters.extend(["l", "h"].map(|letter| attack(letter, "oversized-output")));
+    let letters = ["u", "l", "p", "a", "r", "d", "s", "h"].map(|letter| attack(letter, "trap"));
     let messages = abi_broken(&mut world, letters);
     assert!(messages.iter().any(|message| message.contains("utf-8")), "{messages:?}");
 }

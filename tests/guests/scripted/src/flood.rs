@@ -25,7 +25,7 @@ pub(crate) fn perform(what: &str, n: usize) {
             keep(create_tcp_socket(IpAddressFamily::Ipv4));
             keep(create_udp_socket(IpAddressFamily::Ipv6));
         }),
-        "flood-poll" => flood_poll(),
+        "flood-poll" => flood_poll(n),
         "flood-lines" => {
             let stdout = get_stdout();
             endlessly(|| stdout.write(b"a line\n"));
@@ -59,10 +59,10 @@ fn keep<T, E>(given: Result<T, E>) {
     std::mem::forget(given);
 }
 
-/// Waits, in one call, for the same thing a hundred thousand times.
-fn flood_poll() {
+/// Asks, in each call, `n` times for the same thing.
+fn flood_poll(n: usize) {
     let ready = subscribe_duration(0);
-    let all: Vec<&Pollable> = vec![&ready; 100_000];
+    let all: Vec<&Pollable> = vec![&ready; n];
     endlessly(|| poll(&all));
 }
 

@@ -17,7 +17,7 @@
 //! | `exit` | ends the "process" with `code` (default 0) |
 //! | `trap`, `panic`, `loop`, `bomb`, `recurse` | `unreachable`, a Rust panic with `message`, an endless loop, all memory, all stack |
 //! | `hoard-pollables`, `hoard-streams` | takes as many of these from the host as it gives |
-//! | `flood-clock`, `flood-random`, `flood-sockets`, `flood-poll`, `flood-lines` | calls the host without end |
+//! | `flood-clock`, `flood-random`, `flood-sockets`, `flood-poll`, `flood-lines` | calls the host without end, `flood-poll` with `n` at once |
 //! | `random` | asks the host for `n` random bytes in one call, then |
 //! | `write` | hands the host `n` bytes of empty lines in one call, then |
 //! | `deep-calls` | recurses without end and calls the host on each level |
