@@ -33,6 +33,8 @@ pub const ATTEMPTS_HEADER: &str = "lockstep-attempts";
 /// Longest failure message, in bytes: it is kept with a dead letter, logged and shown. A handler
 /// chooses what it says, and may say megabytes.
 const MAX_MESSAGE_BYTES: usize = 4096;
+/// Longest name shown in such a message, in bytes.
+const MAX_NAME_BYTES: usize = 256;
 
 /// A handler: its subscription, its limits and its policies. Checked: see `deployment`.
 #[derive(Clone, Debug, PartialEq)]
@@ -338,7 +340,8 @@ impl Handler {
             Some(name) => match self.to.iter().find(|topic| &***topic == name) {
                 Some(topic) => Ok(Arc::clone(topic)),
                 None => forbidden(format!(
-                    "an output to topic {name:?}, which the manifest's `to` does not name"
+                    "an output to topic {:?}, which the manifest's `to` does not name",
+                    shown(name)
                 )),
             },
         }
@@ -349,12 +352,17 @@ impl Handler {
 fn check_representable(event: &Event) -> Result<(), Failure> {
     let invalid = |message| Err(Failure::new(FailureKind::InvalidOutput, message));
     if let Some(header) = event.headers.iter().find(|h| h.name.contains('\0')) {
-        return invalid(format!("the name of header {:?} contains NUL", header.name));
+        return invalid(format!("the name of header {:?} contains NUL", shown(&header.name)));
     }
     match event.timestamp_ms {
         Some(ms) if ms < 0 => invalid(format!("timestamp {ms} ms lies before 1970")),
         _ => Ok(()),
     }
+}
+
+/// As much of a name as a message needs; a handler may choose one of megabytes.
+fn shown(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_NAME_BYTES)]
 }
 
 fn truncated(message: String) -> String {

@@ -213,7 +213,8 @@ fn the_outputs_of_one_transaction_are_bounded_together(mut world: Scenario) {
     const EVENTS: usize = 300;
     let (input, output) = (world.topic("in", 1), world.topic("out", 1));
     let eager = Manifest::guest("scripted").from(&[&input]).to(&[&output]);
-    let handler = world.deploy(eager.with(LIMITS).with("batch.interval = \"10s\""));
+    let handler =
+        world.deploy(eager.with(LIMITS).with("batch.interval = \"10s\"\nlimits.time = \"10s\""));
     let script = scripted("huge", 900_000);
     world.produce((0..EVENTS).map(|_| event(&input, script.clone())));
     let mut host = world.start();
