@@ -40,7 +40,7 @@ const MEMORY: u64 = 32 * MIB;
 const OUTPUTS: u64 = MIB;
 /// `batch.bytes`: of the inputs of one transaction, and of what they become.
 const BATCH: u64 = MIB;
-const LIMITS: &str = "limits = { memory = \"32MiB\", time = \"300ms\", output_bytes = \"1MiB\" }\n\
+const LIMITS: &str = "limits = { memory = \"32MiB\", time = \"1s\", output_bytes = \"1MiB\" }\n\
                       batch = { bytes = \"1MiB\" }";
 /// All that these limits let the host hold. What a guest hands over is copied twice on its way
 /// into the log.
