@@ -30,8 +30,11 @@ pub const FAILURE_MESSAGE_HEADER: &str = "lockstep-failure-message";
 /// Header of a dead letter: how often the handler was called for this event.
 pub const ATTEMPTS_HEADER: &str = "lockstep-attempts";
 
-/// Longest failure message kept with a dead letter, in bytes.
+/// Longest failure message, in bytes: it is kept with a dead letter, logged and shown. A handler
+/// chooses what it says, and may say megabytes.
 const MAX_MESSAGE_BYTES: usize = 4096;
+/// Longest name shown in such a message, in bytes.
+const MAX_NAME_BYTES: usize = 256;
 
 /// A handler: its subscription, its limits and its policies. Checked: see `deployment`.
 #[derive(Clone, Debug, PartialEq)]
@@ -223,9 +226,9 @@ impl fmt::Display for FailureKind {
 }
 
 impl Failure {
-    /// A failure of this kind.
+    /// A failure of this kind. A long message is cut.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), details: String::new() }
+        Self { kind, message: truncated(message.into()), details: String::new() }
     }
 
     /// Kind, message and details, in as many lines as it takes.
@@ -321,7 +324,7 @@ impl Handler {
             Header::text(HANDLER_HEADER, self.label()),
             Header::text(SOURCE_HEADER, input.position().to_string()),
             Header::text(FAILURE_HEADER, failure.kind.as_str()),
-            Header::text(FAILURE_MESSAGE_HEADER, truncated(&failure.message)),
+            Header::text(FAILURE_MESSAGE_HEADER, failure.message.as_str()),
             Header::text(ATTEMPTS_HEADER, attempts.to_string()),
         ]);
         event
@@ -350,7 +353,8 @@ impl Handler {
             Some(name) => match self.to.iter().find(|topic| &***topic == self.meant_by(name)) {
                 Some(topic) => Ok(Arc::clone(topic)),
                 None => forbidden(format!(
-                    "an output to topic {name:?}, which the manifest's `to` does not name"
+                    "an output to topic {:?}, which the manifest's `to` does not name",
+                    shown(name)
                 )),
             },
         }
@@ -361,7 +365,7 @@ impl Handler {
 fn check_representable(event: &Event) -> Result<(), Failure> {
     let invalid = |message| Err(Failure::new(FailureKind::InvalidOutput, message));
     if let Some(header) = event.headers.iter().find(|h| h.name.contains('\0')) {
-        return invalid(format!("the name of header {:?} contains NUL", header.name));
+        return invalid(format!("the name of header {:?} contains NUL", shown(&header.name)));
     }
     match event.timestamp_ms {
         Some(ms) if ms < 0 => invalid(format!("timestamp {ms} ms lies before 1970")),
@@ -369,9 +373,14 @@ fn check_representable(event: &Event) -> Result<(), Failure> {
     }
 }
 
-fn truncated(message: &str) -> String {
+/// As much of a name as a message needs; a handler may choose one of megabytes.
+fn shown(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_NAME_BYTES)]
+}
+
+fn truncated(message: String) -> String {
     if message.len() <= MAX_MESSAGE_BYTES {
-        return message.to_owned();
+        return message;
     }
     let end = message.floor_char_boundary(MAX_MESSAGE_BYTES - '…'.len_utf8());
     format!("{}…", &message[..end])

@@ -33,6 +33,11 @@ use takeover::Takeovers;
 
 /// How long a poll waits when there is nothing: also how late a worker notices a stop.
 const MAX_WAIT: Duration = Duration::from_millis(100);
+/// A transaction is committed once its outputs weigh this many times `batch.bytes`, however much
+/// of the batch is left: each is within its limit, but the interval may see thousands of them.
+const OUTPUTS_PER_INPUT: usize = 2;
+/// What an event takes of the host beside its key, value and headers.
+const EVENT_OVERHEAD: usize = 256;
 /// The longest pause after transactions that were abandoned one after the other.
 const MAX_ABANDON_PAUSE: Duration = Duration::from_secs(1);
 
@@ -187,18 +192,22 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Handles the batch event by event until it is done, the interval is over or a stop is
-    /// requested. The error, if any, is the host's: no instance could be made.
+    /// Handles the batch event by event until it is done, it has become as much as a transaction
+    /// may hold, the interval is over or a stop is requested. The error, if any, is the host's: no instance could be made.
     fn process(&mut self, batch: Batch) -> (Outcome, Option<anyhow::Error>) {
         let begun = Instant::now();
         self.tags.begin();
         let mut outcome = Outcome::new(batch);
+        let mut weight = 0_usize;
         loop {
             failpoint::reach("mid-batch");
             let mark = self.mark(&outcome);
             let Some(input) = outcome.current() else { break };
             match self.handle(input, mark) {
-                Ok(Verdict::Done(events)) => outcome.complete(events),
+                Ok(Verdict::Done(events)) => {
+                    weight = events.iter().map(weigh).fold(weight, usize::saturating_add);
+                    outcome.complete(events);
+                }
                 Ok(Verdict::Hold(due)) => outcome.hold(due),
                 Ok(Verdict::Withdraw) => {
                     self.withdraw(&mut outcome);
@@ -206,7 +215,8 @@ impl Running<'_> {
                 }
                 Err(error) => return (outcome, Some(error)),
             }
-            if begun.elapsed() >= self.handler.interval || self.worker.stop.requested() {
+            let full = weight / OUTPUTS_PER_INPUT >= self.handler.batch.bytes;
+            if full || begun.elapsed() >= self.handler.interval || self.worker.stop.requested() {
                 break;
             }
         }
@@ -310,6 +320,11 @@ impl Running<'_> {
             }
         }
     }
+}
+
+/// What an output or a dead letter takes of the host until it is committed.
+fn weigh(event: &Event) -> usize {
+    event.size().saturating_add(EVENT_OVERHEAD)
 }
 
 /// A mutant: something of an event is produced although its call did not end well.

@@ -50,6 +50,7 @@ mod group_reset;
 mod guide;
 mod handler_logs;
 mod harness;
+mod hostile;
 mod ingest;
 mod languages;
 mod limits;

@@ -9,6 +9,7 @@ mod deploy;
 mod dev_ready;
 mod host_start;
 mod latency;
+mod neighbours;
 mod pass_through;
 mod report;
 mod save_to_swapped;
@@ -39,6 +40,14 @@ enum What {
         /// Bytes of one value
         #[arg(long, default_value_t = 1024)]
         bytes: usize,
+    },
+    /// Throughput and peak memory beside a handler that does all it can to take them, and alone
+    Neighbours {
+        #[command(flatten)]
+        log: Which,
+        /// Events of the well-behaved handler
+        #[arg(long, default_value_t = 500_000)]
+        events: usize,
     },
     /// Time from writing an event to reading its output, at a steady rate
     Latency {
@@ -120,6 +129,7 @@ impl Which {
 fn main() {
     match Bench::parse().what {
         What::PassThrough { log, events, bytes } => pass_through::run(log.kind(), events, bytes),
+        What::Neighbours { log, events } => neighbours::run(log.kind(), events),
         What::Latency { log, rate, seconds } => latency::run(log.kind(), rate, seconds),
         What::SaveToSwapped { folder, source, times } => {
             save_to_swapped::run(folder, &source, times);

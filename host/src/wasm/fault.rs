@@ -121,7 +121,9 @@ fn verdict(error: &Error, call: &Call<'_>) -> (FailureKind, String) {
     if let Some(limit) = error.downcast_ref::<LimitExceeded>() {
         return match limit {
             LimitExceeded::Memory(_) => (FailureKind::Memory, limit.to_string()),
-            LimitExceeded::Tables(_) => (FailureKind::Resources, limit.to_string()),
+            LimitExceeded::Tables(_) | LimitExceeded::Write { .. } => {
+                (FailureKind::Resources, limit.to_string())
+            }
             LimitExceeded::Deadline => {
                 (FailureKind::Deadline, format!("{}, waiting in the host", too_long(call)))
             }
@@ -166,7 +168,15 @@ fn unnamed(error: &Error, limits: &Limits) -> (FailureKind, String) {
             (FailureKind::OversizedOutput, message)
         };
     }
-    if reason.contains("cannot allocate another handle") {
+    if let Some((_, asked)) = reason.split_once("requested len ") {
+        let asked = asked.split(' ').next().unwrap_or_default();
+        let message = format!("asked the host for {asked} random bytes in one call");
+        return (FailureKind::Resources, message);
+    }
+    // Handles that it has, and those that it lends to the host for the length of a call.
+    if reason.contains("cannot allocate another handle")
+        || reason.contains("store handle limit exceeded")
+    {
         return (FailureKind::Resources, "holds too many component handles".to_owned());
     }
     (FailureKind::Trap, format!("broke the component model: {reason}"))

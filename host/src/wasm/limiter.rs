@@ -25,6 +25,14 @@ pub(super) enum LimitExceeded {
         .0.asked, .0.held, .0.limit
     )]
     Tables(Excess),
+    /// More than a stream takes in one call.
+    #[error("wrote {} in one call of the host; a stream takes {}", ByteSize::b(*.asked as u64), ByteSize::b(*.limit as u64))]
+    Write {
+        /// The bytes that were written.
+        asked: usize,
+        /// The bytes that `check-write` permits.
+        limit: usize,
+    },
     /// A host function that waits ran out of time.
     #[error("waited beyond the deadline")]
     Deadline,

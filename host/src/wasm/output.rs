@@ -15,12 +15,14 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi_io::async_trait;
 use wasmtime_wasi_io::poll::Pollable;
-use wasmtime_wasi_io::streams::{OutputStream, StreamResult};
+use wasmtime_wasi_io::streams::{OutputStream, StreamError, StreamResult};
 
 use super::last_words::HINT;
+use super::limiter::LimitExceeded;
 use super::log_lines::{LogLines, Stream, printable};
 
-/// What a guest may write in one call of the host, and so what the host copies at a time.
+/// What a guest may write in one call of the host. More is refused, also from a guest that has not
+/// asked how much it may: what the host does with the lines no deadline ends.
 const WRITE_BYTES: usize = 64 << 10;
 /// Lines of stderr that are remembered.
 const REMEMBERED_LINES: usize = 16;
@@ -187,6 +189,10 @@ impl Pollable for Writer {
 
 impl OutputStream for Writer {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > WRITE_BYTES {
+            let exceeded = LimitExceeded::Write { asked: bytes.len(), limit: WRITE_BYTES };
+            return Err(StreamError::Trap(exceeded.into()));
+        }
         self.shared.write(self.stream, &bytes);
         Ok(())
     }

@@ -233,9 +233,13 @@ impl Failures {
     }
 }
 
-/// A failure in one line.
+/// A failure in one line, whatever the handler said.
 fn text(position: &Position, failure: &Failure) -> String {
-    format!("{position}: {}: {}", failure.kind, failure.message)
+    let mut text = format!("{position}: {}: ", failure.kind);
+    for c in failure.message.chars() {
+        if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+    }
+    text
 }
 
 /// A point in time as people and other machines know it, in milliseconds since the Unix epoch.

@@ -330,6 +330,48 @@ fn a_guest_cannot_hand_the_host_more_than_its_share_in_one_call() {
     assert_eq!(failure.kind, FailureKind::Resources, "{}", failure.message);
 }
 
+/// Takes no notice of what `check-write` permits.
+#[test]
+fn a_guest_cannot_write_more_at_once_than_a_stream_takes() {
+    let imports = guests::SAY_IMPORTS
+        .replace("blocking-write-and-flush", "write")
+        .replace("\"memory\") 1)", "\"memory\") 2)");
+    let guest = Guest {
+        imports: &imports,
+        module: guests::SAY_MODULE,
+        with: guests::WITH_WASI,
+        body: "(call $say (i32.const 0) (i32.const 70_000)) unreachable",
+        ..Guest::default()
+    };
+    let failure = fail_twice(handler(), &guest);
+    assert_eq!(failure.kind, FailureKind::Resources, "{}", failure.message);
+    assert!(failure.message.contains("a stream takes 64.0 KiB"), "{}", failure.message);
+}
+
+#[test]
+fn a_guest_cannot_ask_for_more_random_bytes_at_once_than_the_host_gives() {
+    let imports = "
+        (import \"wasi:random/random@0.2.0\" (instance $random
+            (export \"get-random-bytes\" (func (param \"len\" u64) (result (list u8))))))
+        (core module $room
+            (memory (export \"memory\") 1)
+            (func (export \"realloc\") (param i32 i32 i32 i32) (result i32) i32.const 64))
+        (core instance $room (instantiate $room))
+        (core func $random (canon lower (func $random \"get-random-bytes\")
+            (memory $room \"memory\") (realloc (func $room \"realloc\"))))
+        (core instance $wasi (export \"random\" (func $random)))";
+    let guest = Guest {
+        imports,
+        module: "(import \"wasi\" \"random\" (func $random (param i64 i32)))",
+        with: guests::WITH_WASI,
+        body: "(call $random (i64.const 0x100000001) (i32.const 0)) unreachable",
+        ..Guest::default()
+    };
+    let failure = fail_twice(handler(), &guest);
+    assert_eq!(failure.kind, FailureKind::Resources, "{}", failure.message);
+    assert!(failure.message.starts_with("asked the host for 4294967297 random bytes"));
+}
+
 #[test]
 fn what_a_guest_says_is_logged_with_its_handlers_name_and_within_its_share() {
     let body = format!(

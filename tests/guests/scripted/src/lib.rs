@@ -16,9 +16,17 @@
 //! | `print` | writes `n` lines `text` to standard output, then |
 //! | `exit` | ends the "process" with `code` (default 0) |
 //! | `trap`, `panic`, `loop`, `bomb`, `recurse` | `unreachable`, a Rust panic with `message`, an endless loop, all memory, all stack |
+//! | `hoard-pollables`, `hoard-streams` | takes as many of these from the host as it gives |
+//! | `flood-clock`, `flood-random`, `flood-sockets`, `flood-poll`, `flood-lines` | calls the host without end, `flood-poll` with `n` at once |
+//! | `random` | asks the host for `n` random bytes in one call, then |
+//! | `write` | hands the host `n` bytes of empty lines in one call, then |
+//! | `deep-calls` | recurses without end and calls the host on each level |
+//! | `long-message`, `long-topic`, `long-header` | a permanent failure, an output's topic, a header's name of `n` bytes |
+//! | `many-headers` | one output with `n` headers without a name and a value |
 //! | `bad-header` | an output with a NUL in a header's name |
 //! | `negative-timestamp` | an output from before 1970 |
 
+mod flood;
 mod ruin;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -55,8 +63,10 @@ impl Guest for Scripted {
                 spend_time(&script);
                 Ok(vec![echo])
             }
+            "long-message" => Err(Failure::Permanent("x\n".repeat(size(&script) / 2))),
             other => {
                 ruin::perform(other, &script);
+                flood::perform(other, size(&script));
                 Ok(outputs(other, &script, echo))
             }
         }
@@ -89,10 +99,12 @@ fn outputs(what: &str, script: &Value, echo: Event) -> Vec<Event> {
             let value = json!({ "calls": CALLS.load(Relaxed) }).to_string();
             vec![Event { key: echo.key, value: Some(value.into_bytes()), ..plain }]
         }
-        "bad-header" => {
-            let header = Header { name: "bad\0name".into(), value: b"x".to_vec() };
-            vec![Event { headers: vec![header], ..echo }]
+        "bad-header" => vec![Event { headers: vec![header("bad\0name", b"x")], ..echo }],
+        "long-header" => {
+            vec![Event { headers: vec![header(&"x".repeat(size(script)), b"")], ..plain }]
         }
+        "many-headers" => vec![Event { headers: vec![header("", b""); size(script)], ..plain }],
+        "long-topic" => vec![Event { topic: Some("\u{1}".repeat(size(script))), ..plain }],
         "negative-timestamp" => vec![Event { timestamp_ms: Some(-1), ..echo }],
         _ => vec![echo],
     }
@@ -122,6 +134,15 @@ fn now_ms() -> u64 {
 
 fn number(script: &Value, name: &str, default: u64) -> u64 {
     script[name].as_u64().unwrap_or(default)
+}
+
+/// The script's `n`.
+fn size(script: &Value) -> usize {
+    usize::try_from(number(script, "n", 1)).unwrap_or(usize::MAX)
+}
+
+fn header(name: &str, value: &[u8]) -> Header {
+    Header { name: name.to_owned(), value: value.to_owned() }
 }
 
 /// The name itself stands in for a text that is not given.
