@@ -1,11 +1,15 @@
 //! A handler as plain data, and the rules that need nothing else: where outputs go, what a
 //! handler may return, what a dead letter looks like. No I/O, no component, no log.
 
+mod dead_letter;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use self::dead_letter::revive;
 
 use crate::event::{Consumed, Event, Header};
 use crate::log::{BatchBounds, Start};
@@ -29,9 +33,6 @@ pub const FAILURE_HEADER: &str = "lockstep-failure";
 pub const FAILURE_MESSAGE_HEADER: &str = "lockstep-failure-message";
 /// Header of a dead letter: how often the handler was called for this event.
 pub const ATTEMPTS_HEADER: &str = "lockstep-attempts";
-
-/// Longest failure message kept with a dead letter, in bytes.
-const MAX_MESSAGE_BYTES: usize = 4096;
 
 /// A handler: its subscription, its limits and its policies. Checked: see `deployment`.
 #[derive(Clone, Debug, PartialEq)]
@@ -310,21 +311,6 @@ impl Handler {
         }
     }
 
-    /// The dead letter of `input`: its key, value, headers and timestamp as they were, followed
-    /// by headers that say what happened. Where names repeat, the last ones are the host's.
-    pub fn dead_letter(&self, input: &Consumed, failure: &Failure, attempts: u32) -> Event {
-        let mut event = input.event.clone();
-        event.topic = Arc::clone(&self.dead_letter_topic);
-        event.headers.extend([
-            Header::text(HANDLER_HEADER, self.label()),
-            Header::text(SOURCE_HEADER, input.position().to_string()),
-            Header::text(FAILURE_HEADER, failure.kind.as_str()),
-            Header::text(FAILURE_MESSAGE_HEADER, truncated(&failure.message)),
-            Header::text(ATTEMPTS_HEADER, attempts.to_string()),
-        ]);
-        event
-    }
-
     fn destination(&self, named: Option<&str>) -> Result<Arc<str>, Failure> {
         let forbidden = |message| Err(Failure::new(FailureKind::ForbiddenTopic, message));
         match named {
@@ -354,12 +340,4 @@ fn check_representable(event: &Event) -> Result<(), Failure> {
         Some(ms) if ms < 0 => invalid(format!("timestamp {ms} ms lies before 1970")),
         _ => Ok(()),
     }
-}
-
-fn truncated(message: &str) -> String {
-    if message.len() <= MAX_MESSAGE_BYTES {
-        return message.to_owned();
-    }
-    let end = message.floor_char_boundary(MAX_MESSAGE_BYTES - '…'.len_utf8());
-    format!("{}…", &message[..end])
 }

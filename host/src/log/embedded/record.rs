@@ -8,11 +8,11 @@ use rusqlite::{CachedStatement, Row, params};
 use crate::event::{Consumed, Event, Header};
 
 /// Writes one event; the parameters of [`insert`].
-pub(super) const INSERT: &str = "INSERT INTO records \
+pub const INSERT: &str = "INSERT INTO records \
     (partition, offset, timestamp, key, value, headers) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 /// Reads a partition in order, from an offset on; each row is for [`read`].
-pub(super) const SCAN: &str = "SELECT offset, timestamp, key, value, headers FROM records \
+pub const SCAN: &str = "SELECT offset, timestamp, key, value, headers FROM records \
     WHERE partition = ?1 AND offset >= ?2 ORDER BY offset LIMIT ?3";
 
 /// Offset, timestamp and size of the oldest events of a partition, for retention.
@@ -30,7 +30,7 @@ pub(super) const KEYS: &str = "SELECT offset, timestamp, key, typeof(value) = 'n
 const ROW_BYTES: usize = 32;
 
 /// Inserts an event and returns the bytes of its row, as [`OLDEST`] counts.
-pub(super) fn insert(
+pub fn insert(
     statement: &mut CachedStatement<'_>,
     (partition, offset): (i64, i64),
     timestamp: i64,
@@ -44,7 +44,7 @@ pub(super) fn insert(
 }
 
 /// Reads an event from a row of [`SCAN`].
-pub(super) fn read(row: &Row<'_>, topic: &Arc<str>, partition: i32) -> rusqlite::Result<Consumed> {
+pub fn read(row: &Row<'_>, topic: &Arc<str>, partition: i32) -> rusqlite::Result<Consumed> {
     let event = Event {
         topic: Arc::clone(topic),
         timestamp_ms: Some(row.get(1)?),
