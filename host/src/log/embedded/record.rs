@@ -1,5 +1,6 @@
 //! How an event lies in a row: written and read byte for byte.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use rusqlite::types::{Type, ValueRef};
@@ -73,11 +74,32 @@ fn decode(value: ValueRef<'_>) -> rusqlite::Result<Vec<Header>> {
     let Some(encoded) = value.as_blob_or_null()? else { return Ok(Vec::new()) };
     // A sequence of bytes and a byte string are the same in postcard, and this one is not copied
     // byte by byte.
-    let pairs: Vec<(&str, Option<&[u8]>)> = postcard::from_bytes(encoded)
-        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(4, Type::Blob, e.into()))?;
+    let wrong = |reason: Box<dyn Error + Send + Sync>| {
+        rusqlite::Error::FromSqlConversionFailure(4, Type::Blob, reason)
+    };
+    let (pairs, rest): (Vec<(&str, Option<&[u8]>)>, _) =
+        postcard::take_from_bytes(encoded).map_err(|error| wrong(error.into()))?;
+    if !rest.is_empty() {
+        return Err(wrong(format!("{} bytes follow the headers", rest.len()).into()));
+    }
     let header = |(name, value): (&str, Option<&[u8]>)| Header {
         name: name.to_owned(),
         value: value.map(<[u8]>::to_vec),
     };
     Ok(pairs.into_iter().map(header).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_read_as_they_were_written_and_nothing_may_follow() {
+        let headers = vec![Header::text("a", "1"), Header { name: "b".to_owned(), value: None }];
+        let mut encoded = encode(&headers).unwrap().unwrap();
+        assert_eq!(decode(ValueRef::Blob(&encoded)), Ok(headers));
+        encoded.push(0);
+        let error = decode(ValueRef::Blob(&encoded)).unwrap_err().to_string();
+        assert!(error.contains("1 bytes follow"), "{error}");
+    }
 }
