@@ -137,6 +137,12 @@ impl HostConfig {
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         host_toml::load(file, &expand::process_env)
     }
+
+    /// Checks the text of a `lockstep.toml` as if it stood in this file: errors name it, and
+    /// relative paths begin in its folder.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        host_toml::parse(file, text, &expand::process_env)
+    }
 }
 
 impl Default for HostConfig {

@@ -4,6 +4,7 @@
 //! is not an empty key, a tombstone is not an empty value, headers keep order and duplicates.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -71,6 +72,20 @@ impl fmt::Display for Position {
     /// `topic/partition/offset`, the form of the `lockstep-source` header.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+}
+
+impl FromStr for Position {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (rest, offset) = text.rsplit_once('/')?;
+            let (topic, partition) = rest.rsplit_once('/')?;
+            let (partition, offset) = (partition.parse().ok()?, offset.parse().ok()?);
+            (!topic.is_empty()).then(|| Self { topic: topic.into(), partition, offset })
+        };
+        parse().ok_or_else(|| format!("{text:?} is not topic/partition/offset"))
     }
 }
 

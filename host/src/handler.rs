@@ -1,11 +1,15 @@
 //! A handler as plain data, and the rules that need nothing else: where outputs go, what a
 //! handler may return, what a dead letter looks like. No I/O, no component, no log.
 
+mod dead_letter;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use self::dead_letter::revive;
 
 use crate::event::{Consumed, Event, Header};
 use crate::log::{BatchBounds, Start};
@@ -313,21 +317,6 @@ impl Handler {
                 event.headers.push(Header::text(OUTPUT_HEADER, format!("{}/{count}", index + 1)));
             }
         }
-    }
-
-    /// The dead letter of `input`: its key, value, headers and timestamp as they were, followed
-    /// by headers that say what happened. Where names repeat, the last ones are the host's.
-    pub fn dead_letter(&self, input: &Consumed, failure: &Failure, attempts: u32) -> Event {
-        let mut event = input.event.clone();
-        event.topic = Arc::clone(&self.dead_letter_topic);
-        event.headers.extend([
-            Header::text(HANDLER_HEADER, self.label()),
-            Header::text(SOURCE_HEADER, input.position().to_string()),
-            Header::text(FAILURE_HEADER, failure.kind.as_str()),
-            Header::text(FAILURE_MESSAGE_HEADER, failure.message.as_str()),
-            Header::text(ATTEMPTS_HEADER, attempts.to_string()),
-        ]);
-        event
     }
 
     /// What the component calls a topic.

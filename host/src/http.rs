@@ -24,6 +24,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -112,6 +113,19 @@ pub async fn serve(
     }
     drop(listener);
     drain(connections, limits.drain).await;
+}
+
+/// Serves one connection that somebody else has accepted, without TLS, until it ends or `shutdown`
+/// turns true and its requests in flight are answered.
+pub async fn serve_connection<T>(
+    io: T,
+    router: Router,
+    limits: ServeLimits,
+    shutdown: watch::Receiver<bool>,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Server::new(dress(router), limits, None).http(io, stopped(shutdown)).await;
 }
 
 /// Resolves when it is time to stop.

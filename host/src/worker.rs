@@ -193,7 +193,8 @@ impl Running<'_> {
     }
 
     /// Handles the batch event by event until it is done, it has become as much as a transaction
-    /// may hold, the interval is over or a stop is requested. The error, if any, is the host's: no instance could be made.
+    /// may hold, the interval is over or a stop is requested. The error, if any, is the host's: no
+    /// instance could be made.
     fn process(&mut self, batch: Batch) -> (Outcome, Option<anyhow::Error>) {
         let begun = Instant::now();
         self.tags.begin();

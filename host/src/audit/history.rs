@@ -290,13 +290,7 @@ impl FromStr for At {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parse = || {
-            let (rest, offset) = text.rsplit_once('/')?;
-            let (topic, partition) = rest.rsplit_once('/')?;
-            let (partition, offset) = (partition.parse().ok()?, offset.parse().ok()?);
-            (!topic.is_empty()).then(|| Self(Position { topic: topic.into(), partition, offset }))
-        };
-        parse().ok_or_else(|| format!("{text:?} is not topic/partition/offset"))
+        text.parse().map(Self)
     }
 }
 

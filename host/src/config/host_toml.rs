@@ -65,7 +65,15 @@ struct HttpToml {
 
 /// Reads a file, with this environment.
 pub(super) fn load(file: &Path, env: Env<'_>) -> Result<HostConfig, ConfigError> {
-    let toml: HostToml = decode::read(file, EXAMPLES)?;
+    resolve(file, env, decode::read(file, EXAMPLES)?)
+}
+
+/// Checks a text as if it stood in this file, with this environment.
+pub(super) fn parse(file: &Path, text: &str, env: Env<'_>) -> Result<HostConfig, ConfigError> {
+    resolve(file, env, decode::decode(file, text, EXAMPLES)?)
+}
+
+fn resolve(file: &Path, env: Env<'_>, toml: HostToml) -> Result<HostConfig, ConfigError> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let handlers = manifests(file, folder, &toml.handlers)?;
     let http = http(file, &toml.http)?;

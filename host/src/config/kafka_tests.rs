@@ -70,7 +70,8 @@ fn what_cannot_be_looked_up_is_an_error_with_key_and_fix() {
     assert!(unset.problem.contains("variable GONE") && unset.fix.contains("export GONE"));
     let open = error("\"sasl.password\" = \"hunter2${PASS\"");
     assert!(!open.to_string().contains("hunter2"), "{open}");
-    for (file, reason) in [("gone", "No such file"), ("empty", "is empty")] {
+    let endless = ("/dev/zero", "is longer than 1048576 bytes");
+    for (file, reason) in [("gone", "No such file"), ("empty", "is empty"), endless] {
         let error = error(&format!("\"ssl.ca.pem\" = {{ file = \"{file}\" }}"));
         assert!(error.problem.contains(file) && error.problem.contains(reason), "{error}");
     }

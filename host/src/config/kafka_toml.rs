@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -15,6 +17,9 @@ use super::expand::{Env, ExpandError, expand};
 use super::fault::Refusal;
 use super::names::FilePath;
 use super::secret::Value;
+
+/// The longest file that is read for a value: a bundle of all authorities has a quarter of this.
+const LONGEST_FILE: u64 = 1 << 20;
 
 /// `[kafka]`, `[kafka.consumer]` and `[kafka.producer]`.
 #[derive(Default)]
@@ -88,8 +93,13 @@ impl Source<'_> {
                        { file = \"/run/secrets/ca.pem\" }";
             ConfigError::new(self.file, key, problem, fix)
         };
-        let bytes =
-            std::fs::read(&path).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+        let mut bytes = Vec::new();
+        File::open(&path)
+            .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes))
+            .map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+        if bytes.len() as u64 > LONGEST_FILE {
+            return Err(wrong(&format!("is longer than {LONGEST_FILE} bytes")));
+        }
         let mut text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text"))?;
         text.truncate(text.trim_end_matches(['\r', '\n']).len());
         if text.is_empty() { Err(wrong("is empty")) } else { Ok(text) }

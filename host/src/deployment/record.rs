@@ -239,8 +239,17 @@ impl fmt::Display for Key {
 impl FromStr for Key {
     type Err = ();
 
-    /// Names of handlers hold no slash.
+    /// Takes a key in the one form that is written: of two that mean the same, a compacted topic
+    /// would keep both.
     fn from_str(text: &str) -> Result<Self, ()> {
+        let key = Self::in_any_form(text)?;
+        if key.to_string() == text { Ok(key) } else { Err(()) }
+    }
+}
+
+impl Key {
+    /// Numbers may have a sign and begin with zeros. Names of handlers hold no slash.
+    fn in_any_form(text: &str) -> Result<Self, ()> {
         let parts: Vec<_> = text.split('/').collect();
         match parts.as_slice() {
             ["revision", handler, number] if !handler.is_empty() => {
@@ -302,6 +311,8 @@ mod tests {
         for (key, value, words) in [
             ("elsewhere/a", &b"{}"[..], &["unknown key \"elsewhere/a\""][..]),
             ("revision/a/b/1", b"{}", &["unknown key"]),
+            ("revision/a/+7", b"{}", &["unknown key"]),
+            ("fence/a/7/orders/03/1", b"{}", &["unknown key"]),
             ("deployment/a", b"{\"v\":1,\"revi", &["deployment/a is damaged", "EOF"]),
             ("deployment/a", b"{\"v\":1}", &["damaged", "missing field"]),
             ("deployment/a", b"{\"v\":2,\"new\":true}", &["has version 2", "up to 1", "update"]),

@@ -76,7 +76,8 @@ impl Server {
         }
     }
 
-    async fn http<T>(&self, io: T, stopped: impl Future<Output = ()>)
+    /// Serves one connection that is there and needs no handshake.
+    pub(super) async fn http<T>(&self, io: T, stopped: impl Future<Output = ()>)
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

@@ -16,7 +16,7 @@ mod partitioner;
 mod positions;
 mod read;
 mod reader;
-mod record;
+pub mod record;
 mod retention;
 mod session;
 mod settings;

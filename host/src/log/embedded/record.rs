@@ -1,5 +1,6 @@
 //! How an event lies in a row: written and read byte for byte.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use rusqlite::types::{Type, ValueRef};
@@ -8,11 +9,11 @@ use rusqlite::{CachedStatement, Row, params};
 use crate::event::{Consumed, Event, Header};
 
 /// Writes one event; the parameters of [`insert`].
-pub(super) const INSERT: &str = "INSERT INTO records \
+pub const INSERT: &str = "INSERT INTO records \
     (partition, offset, timestamp, key, value, headers) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 /// Reads a partition in order, from an offset on; each row is for [`read`].
-pub(super) const SCAN: &str = "SELECT offset, timestamp, key, value, headers FROM records \
+pub const SCAN: &str = "SELECT offset, timestamp, key, value, headers FROM records \
     WHERE partition = ?1 AND offset >= ?2 ORDER BY offset LIMIT ?3";
 
 /// Offset, timestamp and size of the oldest events of a partition, for retention.
@@ -30,7 +31,7 @@ pub(super) const KEYS: &str = "SELECT offset, timestamp, key, typeof(value) = 'n
 const ROW_BYTES: usize = 32;
 
 /// Inserts an event and returns the bytes of its row, as [`OLDEST`] counts.
-pub(super) fn insert(
+pub fn insert(
     statement: &mut CachedStatement<'_>,
     (partition, offset): (i64, i64),
     timestamp: i64,
@@ -44,7 +45,7 @@ pub(super) fn insert(
 }
 
 /// Reads an event from a row of [`SCAN`].
-pub(super) fn read(row: &Row<'_>, topic: &Arc<str>, partition: i32) -> rusqlite::Result<Consumed> {
+pub fn read(row: &Row<'_>, topic: &Arc<str>, partition: i32) -> rusqlite::Result<Consumed> {
     let event = Event {
         topic: Arc::clone(topic),
         timestamp_ms: Some(row.get(1)?),
@@ -73,11 +74,32 @@ fn decode(value: ValueRef<'_>) -> rusqlite::Result<Vec<Header>> {
     let Some(encoded) = value.as_blob_or_null()? else { return Ok(Vec::new()) };
     // A sequence of bytes and a byte string are the same in postcard, and this one is not copied
     // byte by byte.
-    let pairs: Vec<(&str, Option<&[u8]>)> = postcard::from_bytes(encoded)
-        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(4, Type::Blob, e.into()))?;
+    let wrong = |reason: Box<dyn Error + Send + Sync>| {
+        rusqlite::Error::FromSqlConversionFailure(4, Type::Blob, reason)
+    };
+    let (pairs, rest): (Vec<(&str, Option<&[u8]>)>, _) =
+        postcard::take_from_bytes(encoded).map_err(|error| wrong(error.into()))?;
+    if !rest.is_empty() {
+        return Err(wrong(format!("{} bytes follow the headers", rest.len()).into()));
+    }
     let header = |(name, value): (&str, Option<&[u8]>)| Header {
         name: name.to_owned(),
         value: value.map(<[u8]>::to_vec),
     };
     Ok(pairs.into_iter().map(header).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_read_as_they_were_written_and_nothing_may_follow() {
+        let headers = vec![Header::text("a", "1"), Header { name: "b".to_owned(), value: None }];
+        let mut encoded = encode(&headers).unwrap().unwrap();
+        assert_eq!(decode(ValueRef::Blob(&encoded)), Ok(headers));
+        encoded.push(0);
+        let error = decode(ValueRef::Blob(&encoded)).unwrap_err().to_string();
+        assert!(error.contains("1 bytes follow"), "{error}");
+    }
 }
