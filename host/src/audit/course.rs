@@ -32,8 +32,8 @@ use crate::wasm::{Program, Runtime};
 
 /// Events that the component is tried with before the run.
 const TRIAL: usize = 200;
-/// How long hosts may take to join their group.
-const JOIN: Duration = Duration::from_secs(60);
+/// How long hosts may take to join their group: each compiles the component first.
+const JOIN: Duration = Duration::from_secs(180);
 /// How long the rest may take when the load is over, beside what the sessions take.
 const DRAIN: Duration = Duration::from_secs(120);
 /// How long the last look may take, beside a transaction that is left open.

@@ -133,7 +133,7 @@ impl Subject {
 
     fn number(&self, table: &mut Table, number: u64) {
         let lines = i64::from(self.handler.limits.log_lines_per_second);
-        let lines = if number % 2 == 0 { lines } else { (lines - 1).abs() };
+        let lines = if number.is_multiple_of(2) { lines } else { (lines - 1).abs() };
         let limits = table.entry("limits").or_insert_with(|| Table::new().into());
         if let Value::Table(limits) = limits {
             limits.insert(TOGGLED.to_owned(), lines.into());
