@@ -32,8 +32,8 @@ use crate::wasm::{Program, Runtime};
 
 /// Events that the component is tried with before the run.
 const TRIAL: usize = 200;
-/// How long hosts may take to join their group.
-const JOIN: Duration = Duration::from_secs(60);
+/// How long hosts may take to join their group: each compiles the component first.
+const JOIN: Duration = Duration::from_secs(180);
 /// How long the rest may take when the load is over, beside what the sessions take.
 const DRAIN: Duration = Duration::from_secs(120);
 /// How long the last look may take, beside a transaction that is left open.
@@ -106,35 +106,36 @@ pub fn audit(
         let (site, handler, program) = (&site, &handler, &program);
         Course { subject, site, order, stop, handler, program, given, say }.run(&specs, &history)
     });
-    let keep = judged.as_ref().is_ok_and(|report| order.keep || !report.kept);
-    if keep {
-        return judged.and_then(|report| left(report, site, history, order));
-    }
-    say("removing what the audit made");
-    match (judged, site.remove()) {
-        (Ok(report), Ok(())) => Ok(report),
-        (Ok(_), Err(error)) => Err(error),
-        (Err(error), removed) => {
-            if let Err(error) = removed {
-                warn!("{error:#}");
+    match judged {
+        Ok(report) if order.keep || !report.kept => Ok(left(report, site, history, order)),
+        judged => {
+            say("removing what the audit made");
+            let made = site.topics().join(", ");
+            // It takes nothing from the verdict.
+            if let Err(error) = site.remove() {
+                warn!("{error:#}; remove by hand what is left of {made}");
             }
-            Err(error)
+            judged
         }
     }
 }
 
 /// The report of a run whose topics stay.
-fn left(mut report: Report, site: Site, history: PathBuf, order: &Order) -> anyhow::Result<Report> {
-    let kept = match &order.history {
+fn left(mut report: Report, site: Site, history: PathBuf, order: &Order) -> Report {
+    let history = match &order.history {
         Some(_) => history,
         None => {
-            let file = PathBuf::from(format!("{}.ndjson", site.names().prefix()));
-            fs::copy(&history, &file).with_context(|| format!("failed to write {file:?}"))?;
-            file
+            let name = format!("{}.ndjson", site.names().prefix());
+            let places = [PathBuf::from(&name), std::env::temp_dir().join(&name)];
+            let kept = places.into_iter().find(|place| fs::copy(&history, place).is_ok());
+            kept.unwrap_or_else(|| {
+                warn!("the history cannot be kept: {name:?} cannot be written here");
+                history
+            })
         }
     };
-    report.left = Some(Left { history: kept, site: site.keep() });
-    Ok(report)
+    report.left = Some(Left { history, site: site.keep() });
+    report
 }
 
 /// Makes the component ready to be asked. Where each event gets its own instance, there is room for

@@ -59,16 +59,13 @@ fn totals(report: &Report) -> String {
         format!("{} given up", totals.abandoned),
         count(totals.revisions, "revision"),
     ];
-    parts.extend(report.rebalances.map(|rebalances| count(rebalances, "assignment of partitions")));
+    parts.extend(report.rebalances.map(|times| format!("partitions assigned {times} times")));
     parts.join(", ")
 }
 
 fn count(number: usize, noun: &str) -> String {
-    match (number, noun.split_once(' ')) {
-        (1, _) => format!("1 {noun}"),
-        (_, Some(("assignment", rest))) => format!("{number} assignments {rest}"),
-        _ => format!("{number} {noun}s"),
-    }
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 fn recovery(report: &Report) -> String {
