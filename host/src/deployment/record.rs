@@ -181,10 +181,11 @@ pub fn of((key, value): (Key, Option<Vec<u8>>)) -> anyhow::Result<Record> {
 
 /// Reads a record.
 pub fn decode(event: &Consumed) -> Result<Record, RecordError> {
-    let key = event.event.key.as_deref().unwrap_or_default();
-    let key = String::from_utf8_lossy(key);
-    let Ok(key) = key.parse::<Key>() else {
-        return Err(RecordError::Unknown { place: place(event), key: key.into_owned() });
+    let bytes = event.event.key.as_deref().unwrap_or_default();
+    let Some(key) = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<Key>().ok())
+    else {
+        let key = String::from_utf8_lossy(bytes).into_owned();
+        return Err(RecordError::Unknown { place: place(event), key });
     };
     Ok(match &key {
         Key::Revision(handler, number) => {
@@ -322,6 +323,14 @@ mod tests {
                 assert!(said.contains(word), "{word:?} is not in {said}");
             }
         }
+    }
+
+    #[test]
+    fn a_key_that_is_no_text_is_not_taken_for_one() {
+        let mut event = record("", Some(b"{}"));
+        event.event.key = Some(b"deployment/a\xff".to_vec());
+        let error = decode(&event).unwrap_err();
+        assert!(matches!(error, RecordError::Unknown { .. }), "{error}");
     }
 
     #[test]
