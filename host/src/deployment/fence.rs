@@ -37,6 +37,11 @@ pub struct Fences {
 }
 
 impl Fence {
+    /// The first event, by which its record is named.
+    pub(super) fn first(&self) -> Position {
+        Position { topic: self.topic.as_str().into(), partition: self.partition, offset: self.from }
+    }
+
     /// Where it was.
     pub fn place(&self) -> TopicPartition {
         TopicPartition { topic: self.topic.as_str().into(), partition: self.partition }

@@ -181,10 +181,11 @@ pub fn of((key, value): (Key, Option<Vec<u8>>)) -> anyhow::Result<Record> {
 
 /// Reads a record.
 pub fn decode(event: &Consumed) -> Result<Record, RecordError> {
-    let key = event.event.key.as_deref().unwrap_or_default();
-    let key = String::from_utf8_lossy(key);
-    let Ok(key) = key.parse::<Key>() else {
-        return Err(RecordError::Unknown { place: place(event), key: key.into_owned() });
+    let bytes = event.event.key.as_deref().unwrap_or_default();
+    let Some(key) = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<Key>().ok())
+    else {
+        let key = String::from_utf8_lossy(bytes).into_owned();
+        return Err(RecordError::Unknown { place: place(event), key });
     };
     Ok(match &key {
         Key::Revision(handler, number) => {
@@ -193,9 +194,29 @@ pub fn decode(event: &Consumed) -> Result<Record, RecordError> {
         Key::Deployment(handler) => Record::Deployment(handler.clone(), value(event, &key)?),
         Key::Component(digest) => Record::Component(*digest, value(event, &key)?),
         Key::Fence(handler, number, first) => {
-            Record::Fence(handler.clone(), *number, first.clone(), value(event, &key)?)
+            let fence = value(event, &key)?;
+            check_fence(event, &key, fence.as_ref(), (*number, first))?;
+            Record::Fence(handler.clone(), *number, first.clone(), fence)
         }
     })
+}
+
+/// A fence elsewhere than its key says would outlive the tombstone of that key.
+fn check_fence(
+    event: &Consumed,
+    key: &Key,
+    fence: Option<&Fence>,
+    (number, first): (u64, &Position),
+) -> Result<(), RecordError> {
+    let place = |fence: &Fence| (fence.revision, fence.first());
+    match fence.map(place).filter(|place| *place != (number, first.clone())) {
+        None => Ok(()),
+        Some((number, first)) => Err(RecordError::Damaged {
+            place: self::place(event),
+            key: key.to_string(),
+            reason: format!("its value is that of revision {number} at {first}"),
+        }),
+    }
 }
 
 /// The value of a record of any control topic; `None` for a tombstone.
@@ -315,6 +336,11 @@ mod tests {
             ("fence/a/7/orders/03/1", b"{}", &["unknown key"]),
             ("deployment/a", b"{\"v\":1,\"revi", &["deployment/a is damaged", "EOF"]),
             ("deployment/a", b"{\"v\":1}", &["damaged", "missing field"]),
+            (
+                "fence/a/7/orders/3/1",
+                br#"{"v":1,"revision":7,"topic":"orders","partition":3,"from":2,"at":0}"#,
+                &["damaged", "of revision 7 at orders/3/2"],
+            ),
             ("deployment/a", b"{\"v\":2,\"new\":true}", &["has version 2", "up to 1", "update"]),
         ] {
             let said = refusal(key, value);
@@ -322,6 +348,14 @@ mod tests {
                 assert!(said.contains(word), "{word:?} is not in {said}");
             }
         }
+    }
+
+    #[test]
+    fn a_key_that_is_no_text_is_not_taken_for_one() {
+        let mut event = record("", Some(b"{}"));
+        event.event.key = Some(b"deployment/a\xff".to_vec());
+        let error = decode(&event).unwrap_err();
+        assert!(matches!(error, RecordError::Unknown { .. }), "{error}");
     }
 
     #[test]

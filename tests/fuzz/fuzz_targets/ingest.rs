@@ -15,7 +15,17 @@ use lockstep_fuzz::server::{Exchange, MAX_BODY, Server, TOPIC};
 const MOST_HEADERS: usize = 64 << 10;
 
 thread_local! {
-    static SERVER: Server = Server::new();
+    static SERVER: Server = started();
+}
+
+/// A server that is known to take an event over either protocol.
+fn started() -> Server {
+    let server = Server::new();
+    let http1 = &include_bytes!("../corpus/ingest/event")[..];
+    for request in [http1, include_bytes!("../corpus/ingest/http2")] {
+        assert_eq!(server.exchange(request).events.len(), 1, "of {request:?}");
+    }
+    server
 }
 
 fuzz_target!(|data: &[u8]| {
