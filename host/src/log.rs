@@ -125,7 +125,7 @@ pub enum Start {
 pub struct BatchBounds {
     /// Number of events, at least 1.
     pub events: usize,
-    /// Bytes of keys, values and headers; one event always fits.
+    /// Weight, as [`Event::weight`] counts; one event always fits.
     pub bytes: usize,
 }
 

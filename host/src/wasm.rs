@@ -8,6 +8,7 @@
 
 mod backtrace;
 mod bindings;
+mod census;
 mod code_cache;
 mod component;
 mod contract;
@@ -47,6 +48,8 @@ use crate::handler::Handler;
 
 /// Native stack that the host's own code needs below and above the guest's frames.
 const HOST_STACK: usize = 2 << 20;
+/// Core instances of a component that is only looked at: what a manifest may allow.
+const INSPECTION_INSTANCES: usize = 10_000;
 /// WebAssembly stack of the engine that only looks at components.
 const INSPECTION_STACK: usize = 512 << 10;
 
@@ -87,7 +90,9 @@ impl Runtime {
     /// long as compiling it.
     pub fn inspect(&self, component: &[u8]) -> anyhow::Result<Inspection> {
         let engine = self.engines.shared(INSPECTION_STACK)?;
-        Ok(Inspection::of(&component::compile(&engine, self.engines.code_cache(), component)?))
+        let cache = self.engines.code_cache();
+        let component = component::compile(&engine, cache, component, INSPECTION_INSTANCES)?;
+        Ok(Inspection::of(&component))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::event::{Consumed, TopicPartition};
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     ready: VecDeque<Consumed>,
-    /// The bytes of what is ready.
+    /// The weight of what is ready.
     bytes: usize,
     held: HashMap<TopicPartition, Held>,
 }
@@ -33,7 +33,7 @@ impl Backlog {
         {
             held.events.push_back(event);
         } else {
-            self.bytes += event.event.size();
+            self.bytes += event.event.weight();
             self.ready.push_back(event);
         }
     }
@@ -44,7 +44,7 @@ impl Backlog {
             match self.held.get_mut(&event.topic_partition()) {
                 Some(held) => held.events.push_front(event),
                 None => {
-                    self.bytes += event.event.size();
+                    self.bytes += event.event.weight();
                     self.ready.push_front(event);
                 }
             }
@@ -115,19 +115,19 @@ impl Backlog {
         let mut bytes = 0;
         let mut count = 0;
         for event in self.ready.iter().take(bounds.events.max(1)) {
-            bytes += event.event.size();
+            bytes += event.event.weight();
             if count > 0 && bytes > bounds.bytes {
                 break;
             }
             count += 1;
         }
         let events: Vec<_> = self.ready.drain(..count).collect();
-        self.bytes -= events.iter().map(|event| event.event.size()).sum::<usize>();
+        self.bytes -= events.iter().map(|event| event.event.weight()).sum::<usize>();
         Batch::new(events)
     }
 
     fn count(&mut self) {
-        self.bytes = self.ready.iter().map(|event| event.event.size()).sum();
+        self.bytes = self.ready.iter().map(|event| event.event.weight()).sum();
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::event::Event;
+    use crate::event::{Event, Header};
 
     fn consumed(partition: i32, offset: i64) -> Consumed {
         let event = Event {
@@ -219,6 +219,20 @@ mod tests {
         assert!(backlog.fills(bounds));
         assert_eq!(backlog.take(bounds).events().len(), 3);
         assert!(!backlog.fills(bounds));
+    }
+
+    #[test]
+    fn headers_of_nothing_fill_a_batch_too() {
+        let nothing = Header { name: String::new(), value: None };
+        let mut backlog = Backlog::default();
+        for offset in 0..5 {
+            let mut heavy = consumed(0, offset);
+            heavy.event.headers = vec![nothing.clone(); 1_000];
+            backlog.push(heavy);
+        }
+        let bounds = BatchBounds { events: 100, bytes: 150_000 };
+        assert!(backlog.fills(bounds));
+        assert_eq!(offsets(&backlog.take(bounds)), [0, 1]);
     }
 
     #[test]

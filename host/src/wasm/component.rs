@@ -7,20 +7,23 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::code_cache::CodeCache;
-use super::module;
+use super::{census, fault, module};
 
 /// The first eight bytes of a component: magic number, version, layer.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 /// The first eight bytes of a core module.
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// A component compiled for `engine`, or found compiled in the cache.
+/// A component compiled for `engine`, or found compiled in the cache. Nothing is compiled of one
+/// with more core instances than these, or that would cost the host too much otherwise.
 pub(super) fn compile(
     engine: &Engine,
     cache: Option<&CodeCache>,
     bytes: &[u8],
+    most_instances: usize,
 ) -> anyhow::Result<Component> {
     check_kind(bytes)?;
+    census::check(bytes, most_instances).map_err(uncompiled)?;
     let compile = || from_binary(engine, bytes);
     match cache {
         Some(cache) => cache.get_or(engine, bytes, compile),
@@ -29,12 +32,14 @@ pub(super) fn compile(
 }
 
 fn from_binary(engine: &Engine, bytes: &[u8]) -> anyhow::Result<Component> {
-    Component::from_binary(engine, bytes).map_err(|error| {
-        let error = super::fault::host_error(error);
-        let mend = mend(&format!("{error:#}"));
-        // The reason comes last in a chain, so the way out of it stands before.
-        error.context(format!("failed to compile the component{mend}"))
-    })
+    Component::from_binary(engine, bytes).map_err(|error| uncompiled(fault::host_error(error)))
+}
+
+/// Says that it was the component that could not be compiled, and what to do about it.
+fn uncompiled(error: anyhow::Error) -> anyhow::Error {
+    let mend = mend(&format!("{error:#}"));
+    // The reason comes last in a chain, so the way out of it stands before.
+    error.context(format!("failed to compile the component{mend}"))
 }
 
 /// What can be done about a component that is not valid, by what wasmtime says of it.

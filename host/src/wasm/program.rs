@@ -67,7 +67,8 @@ impl Program {
         bytes: &[u8],
     ) -> anyhow::Result<Self> {
         let engine = engines.for_handler(handler)?;
-        let component = component::compile(&engine, engines.code_cache(), bytes)?;
+        let (cache, instances) = (engines.code_cache(), handler.limits.instances);
+        let component = component::compile(&engine, cache, bytes, instances)?;
         let inspection = Inspection::of(&component);
         let world = inspection.world()?;
         inspection.check_imports()?;

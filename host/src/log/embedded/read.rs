@@ -21,7 +21,7 @@ pub(super) struct Cursor {
 pub(super) struct Room {
     /// Number of events.
     pub(super) events: usize,
-    /// Bytes, as [`Event::size`](crate::event::Event::size) counts.
+    /// Bytes, as [`Event::weight`](crate::event::Event::weight) counts.
     pub(super) bytes: usize,
 }
 
@@ -115,7 +115,7 @@ impl Scan<'_> {
             if event.offset != cursor.next && cursor.next < range(connection, at_row)?.start {
                 return Ok(Ended::Gap(event.offset));
             }
-            let size = event.event.size();
+            let size = event.event.weight();
             if size > self.room.bytes && !*self.empty {
                 return Ok(Ended::Full);
             }

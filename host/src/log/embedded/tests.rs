@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::EmbeddedLog;
-use crate::event::{Consumed, Event, Position};
+use crate::event::{Consumed, Event, Header, Position};
 use crate::log::{
     AppendError, Batch, BatchBounds, Commit, Log, Outcome, ReadFrom, Session, Start, Subscription,
 };

@@ -163,10 +163,7 @@ fn a_component_of_too_many_instances_is_refused() {
         let mut handler = Handler { instances, ..handler() };
         handler.limits.instances = 1;
         let refused = refusal(handler, &sleeper_with_memory());
-        let words = match instances {
-            Instances::Reused => "than limits.instances = 1; raise it in handler.toml",
-            Instances::PerEvent => "raise limits.instances in handler.toml",
-        };
+        let words = "than limits.instances = 1; raise it in handler.toml";
         assert!(refused.contains(words), "{refused}");
     }
 }
@@ -403,4 +400,18 @@ fn what_a_guest_says_is_logged_with_its_handlers_name_and_within_its_share() {
     assert!(log.contains("no suc… (6 bytes cut)"), "{log}");
     assert!(log.contains("limits.log_lines_per_second handler=\"weather@1\" dropped=2"), "{log}");
     assert_eq!(log.lines().count(), 3, "{log}");
+}
+
+#[test]
+fn a_component_that_unfolds_without_end_is_refused_before_it_is_compiled() {
+    let mut inner = format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(900));
+    for _ in 0..3 {
+        let instances = "(instance (instantiate $c))".repeat(900);
+        inner = format!("(component $c {inner}) {instances}");
+    }
+    let bomb = guests::encode(&format!("(component {inner})"));
+    for instances in [Instances::Reused, Instances::PerEvent] {
+        let refused = refusal(Handler { instances, ..handler() }, &bomb);
+        assert!(refused.contains("more core instances than limits.instances = 64"), "{refused}");
+    }
 }

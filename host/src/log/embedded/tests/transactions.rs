@@ -158,3 +158,17 @@ fn an_event_larger_than_the_bounds_still_comes() {
     let mut session = host.log.session(&Subscription { bounds, ..subscription(0) }).unwrap();
     assert_eq!(poll(&mut *session).events().len(), 1);
 }
+
+/// The log holds two bytes of each header, memory far more.
+#[test]
+fn headers_of_nothing_fill_a_batch_too() {
+    let host = Host::new();
+    let headers = vec![Header { name: String::new(), value: None }; 1_000];
+    for _ in 0..20 {
+        append(&host.log, Event { headers: headers.clone(), ..event("in", "x") }, 0).unwrap();
+    }
+    let bounds = BatchBounds { events: 40, bytes: 200_000 };
+    let mut session = host.log.session(&Subscription { bounds, ..subscription(0) }).unwrap();
+    let events = poll(&mut *session).events().len();
+    assert!((1..=4).contains(&events), "{events} events are {} headers", events * 1_000);
+}
