@@ -325,7 +325,7 @@ impl Running<'_> {
 
 /// What an output or a dead letter takes of the host until it is committed.
 fn weigh(event: &Event) -> usize {
-    event.size().saturating_add(EVENT_OVERHEAD)
+    event.weight().saturating_add(EVENT_OVERHEAD)
 }
 
 /// A mutant: something of an event is produced although its call did not end well.
