@@ -30,6 +30,9 @@ pub(super) const KEYS: &str = "SELECT offset, timestamp, key, typeof(value) = 'n
 /// What a row costs beyond its blobs, about. Part of [`OLDEST`] and [`KEYS`].
 const ROW_BYTES: usize = 32;
 
+/// Name and value of a header, as they lie in the blob.
+type Borrowed<'a> = (&'a str, Option<&'a [u8]>);
+
 /// Inserts an event and returns the bytes of its row, as [`OLDEST`] counts.
 pub fn insert(
     statement: &mut CachedStatement<'_>,
@@ -77,12 +80,12 @@ fn decode(value: ValueRef<'_>) -> rusqlite::Result<Vec<Header>> {
     let wrong = |reason: Box<dyn Error + Send + Sync>| {
         rusqlite::Error::FromSqlConversionFailure(4, Type::Blob, reason)
     };
-    let (pairs, rest): (Vec<(&str, Option<&[u8]>)>, _) =
+    let (pairs, rest): (Vec<Borrowed<'_>>, _) =
         postcard::take_from_bytes(encoded).map_err(|error| wrong(error.into()))?;
     if !rest.is_empty() {
         return Err(wrong(format!("{} bytes follow the headers", rest.len()).into()));
     }
-    let header = |(name, value): (&str, Option<&[u8]>)| Header {
+    let header = |(name, value): Borrowed<'_>| Header {
         name: name.to_owned(),
         value: value.map(<[u8]>::to_vec),
     };
