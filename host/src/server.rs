@@ -6,6 +6,7 @@ mod control;
 mod fetch;
 mod follower;
 mod inspector;
+mod loading;
 mod prepare;
 mod readiness;
 mod reporter;
@@ -26,7 +27,7 @@ use tracing::{info, warn};
 use crate::admin::{AdminState, Operations};
 use crate::board::Board;
 use crate::config::HostConfig;
-use crate::deployment::{self, store::Store, trigger};
+use crate::deployment::{self, store::Store};
 use crate::digest::Digest;
 use crate::fleet::Fleet;
 use crate::handler::Handler;
@@ -100,7 +101,10 @@ pub fn run(
     let log = open_log(&config)?;
     let open = config.topics.iter().filter(|topic| topic.ingest);
     check_signatures(&config, &handlers)?;
-    let revisions = load(&sandbox, handlers)?;
+    let Some(revisions) = loading::load(&sandbox, handlers, &stop)? else {
+        info!("stopped");
+        return Ok(());
+    };
     reload::watch(files, &stop)?;
     let host = Host {
         access,
@@ -163,12 +167,6 @@ fn check_signatures(config: &HostConfig, handlers: &[Handler]) -> anyhow::Result
         check().with_context(|| format!("handler {:?} may not run here", handler.name))?;
     }
     Ok(())
-}
-
-/// Makes every component ready before anything starts.
-fn load(sandbox: &Runtime, handlers: Vec<Handler>) -> anyhow::Result<Vec<Arc<Revision>>> {
-    handlers.iter().filter_map(trigger::in_vain).for_each(|note| warn!("{note}"));
-    handlers.into_iter().map(|handler| Revision::load(sandbox, handler).map(Arc::new)).collect()
 }
 
 struct Host {

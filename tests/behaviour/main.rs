@@ -29,6 +29,7 @@ macro_rules! on_both_logs {
 }
 
 mod admin_api;
+mod amplification;
 mod architecture;
 mod audit;
 mod auth;
