@@ -2,7 +2,7 @@
 //!
 //! Pure: the same history always gets the same verdict. A violation names the events, offsets,
 //! transactions and revisions that show it. Each check is a file of its own; what they all look
-//! things up in is [`facts`].
+//! things up in is `facts`.
 
 mod differential;
 mod facts;

@@ -33,7 +33,7 @@ const ROW_BYTES: usize = 32;
 /// Name and value of a header, as they lie in the blob.
 type Borrowed<'a> = (&'a str, Option<&'a [u8]>);
 
-/// Inserts an event and returns the bytes of its row, as [`OLDEST`] counts.
+/// Inserts an event and returns the bytes of its row, as `OLDEST` counts.
 pub fn insert(
     statement: &mut CachedStatement<'_>,
     (partition, offset): (i64, i64),

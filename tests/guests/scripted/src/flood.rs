@@ -71,8 +71,8 @@ fn flood_poll(n: usize) {
 #[inline(never)]
 fn descend(depth: u64) -> Vec<u8> {
     let mut given = get_random_bytes(8);
-    given.extend(
-        (hint::black_box(depth) < u64::MAX).then(|| descend(depth + 1)).unwrap_or_default(),
-    );
+    if hint::black_box(depth) < u64::MAX {
+        given.extend(descend(depth + 1));
+    }
     given
 }
