@@ -1,10 +1,13 @@
 //! The embedded log means what Kafka means: the same inputs have the same results on both, in the
 //! same order per key, with a host killed in between.
 
+use std::time::Duration;
+
 use lockstep::audit::history::Entry;
 use lockstep::audit::oracle;
 use lockstep_tests::inputs::Mix;
 use lockstep_tests::log::LogKind;
+use lockstep_tests::process::code;
 use lockstep_tests::scenario::Scenario;
 use lockstep_tests::trial::{Setup, Trial};
 
@@ -16,7 +19,8 @@ fn history(kind: LogKind) -> Vec<Entry> {
     let trial = Trial::new(world, &Setup { seed: 901, mix, manifest, ..Setup::default() });
     let mut doomed = trial.failing("host-1", "mid-batch=60*off->return(kill)");
     trial.write(200);
-    doomed.process().wait(std::time::Duration::from_secs(60));
+    let status = doomed.process().wait(Duration::from_secs(60));
+    assert_eq!(code(status), -9, "{}", doomed.output());
     trial.fault("kill -9", "host-1");
     let host = trial.host("host-1");
     trial.write(200);
